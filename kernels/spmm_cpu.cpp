@@ -1,0 +1,159 @@
+// Float: each destination's sum stays in registers, up to 256 columns at a time, while its sources' rows are decoded
+// and added; rows further ahead in the edge list are prefetched. Double and fp64 rows: the reference.
+#include <algorithm>
+#include <array>
+#include <type_traits>
+#include <utility>
+
+#include "kernels/base/error.hpp"
+#include "kernels/base/lanes.hpp"
+#include "kernels/spmm.hpp"
+
+namespace strata::cpu {
+namespace {
+
+constexpr std::size_t kMaxVectors = 16;  // of sixteen columns: half of the registers of AVX-512
+constexpr std::size_t kBlockColumns = kMaxVectors * kLanes;
+constexpr std::size_t kCacheLine = 64;
+
+struct Job {
+  SparseRows a;
+  EdgeScale<float> scale;
+  EncodedRows x;
+  MatrixView<float> out;
+  EdgeId end;             // one past the last edge of all rows
+  std::size_t row_bytes;  // encoded
+  std::size_t distance;   // edges between a row's prefetch and its use
+
+  NodeId source(EdgeId e) const { return a.to_global != nullptr ? a.to_global[a.columns[e]] : a.columns[e]; }
+  const std::byte* row(NodeId source_row) const { return x.data + source_row * x.stride; }
+
+  void prefetch(EdgeId e) const {
+    if (e >= end) return;
+    const NodeId id = source(e);
+    const std::byte* first = row(id);
+    for (std::size_t at = 0; at < row_bytes; at += kCacheLine) __builtin_prefetch(first + at, 0, 3);
+    __builtin_prefetch(first + row_bytes - 1, 0, 3);
+    if (scale.source != nullptr) __builtin_prefetch(scale.source + id, 0, 3);
+  }
+};
+
+// `kVectors` groups of sixteen columns of one destination, beginning at column `first` (a multiple of the panel width);
+// the last group has `last` columns. Everything is indexed by constants, so that the sums live in registers.
+template <Codec kCodec, class Index>
+class RowBlock;
+
+template <Codec kCodec, std::size_t... kIndex>
+class RowBlock<kCodec, std::index_sequence<kIndex...>> {
+ public:
+  RowBlock(const Job& job, std::size_t first, std::size_t last)
+      : job_(job), offset_(encoded_row_bytes(kCodec, first)), first_(first), last_(last) {}
+
+  void sum_row(std::size_t r) const {
+    const NodeId destination = job_.a.first_row + static_cast<NodeId>(r);
+    const float base = job_.scale.destination != nullptr ? job_.scale.destination[destination] : 1.0f;
+    const EdgeId begin = job_.a.offsets[r];
+    const EdgeId end = job_.a.offsets[r + 1];
+    Lanes sums[kVectors] = {(static_cast<void>(kIndex), Lanes::zero())...};
+    EdgeId split = end;
+    if (job_.scale.self_loop) {
+      split = begin;
+      while (split < end && job_.source(split) < destination) ++split;
+    }
+    add_edges(begin, split, base, sums);
+    if (job_.scale.self_loop) {
+      add(destination, job_.scale.source != nullptr ? base * job_.scale.source[destination] : base, sums);
+      add_edges(split, end, base, sums);
+    }
+    float* out = job_.out.row(r) + first_;
+    (sums[kIndex].store(out + kIndex * kLanes, count(kIndex)), ...);
+  }
+
+ private:
+  static constexpr std::size_t kVectors = sizeof...(kIndex);
+  std::size_t count(std::size_t v) const { return v + 1 < kVectors ? kLanes : last_; }
+
+  [[gnu::always_inline]] void add_edges(EdgeId begin, EdgeId end, float base, Lanes (&sums)[kVectors]) const {
+    for (EdgeId e = begin; e < end; ++e) {
+      if (first_ == 0) job_.prefetch(e + job_.distance);
+      const NodeId source = job_.source(e);
+      float w = base;
+      if (job_.scale.source != nullptr) w *= job_.scale.source[source];
+      if (job_.a.edge_weight != nullptr) w *= job_.a.edge_weight[e];
+      add(source, w, sums);
+    }
+  }
+
+  [[gnu::always_inline]] void add(NodeId source, float weight, Lanes (&sums)[kVectors]) const {
+    const std::byte* row = job_.row(source) + offset_;
+    const Lanes w = Lanes::all(weight);
+    ((sums[kIndex] = fma(w, load_encoded<kCodec>(row, kIndex * kLanes, count(kIndex)), sums[kIndex])), ...);
+  }
+
+  const Job& job_;
+  const std::size_t offset_;  // bytes from the start of an encoded row to column `first`
+  const std::size_t first_;
+  const std::size_t last_;
+};
+
+template <Codec kCodec, std::size_t kVectors>
+void sum_rows(const Job& job, std::size_t first_column, std::size_t columns, std::size_t begin, std::size_t end) {
+  const RowBlock<kCodec, std::make_index_sequence<kVectors>> block(job, first_column,
+                                                                   columns - (kVectors - 1) * kLanes);
+  for (std::size_t r = begin; r < end; ++r) block.sum_row(r);
+}
+
+using SumRows = void (*)(const Job&, std::size_t, std::size_t, std::size_t, std::size_t);
+
+template <Codec kCodec, std::size_t... kIndex>
+constexpr std::array<SumRows, kMaxVectors> make_table(std::index_sequence<kIndex...>) {
+  return {sum_rows<kCodec, kIndex + 1>...};
+}
+
+template <Codec kCodec>
+void run(const Job& job) {
+  static constexpr auto kTable = make_table<kCodec>(std::make_index_sequence<kMaxVectors>());
+  const std::size_t cols = job.x.cols;
+  const auto sum = [&](std::size_t first, std::size_t begin, std::size_t end) {
+    const std::size_t columns = std::min(kBlockColumns, cols - first);
+    kTable[divide_up(columns, kLanes) - 1](job, first, columns, begin, end);
+  };
+  if (cols <= kBlockColumns) {
+    sum(0, 0, job.a.rows);
+    return;
+  }
+  for (std::size_t r = 0; r < job.a.rows; ++r) {
+    for (std::size_t first = 0; first < cols; first += kBlockColumns) sum(first, r, r + 1);
+  }
+}
+
+void spmm_float(const SparseRows& a, const EdgeScale<float>& scale, const EncodedRows& x, MatrixView<float> out) {
+  if (a.rows == 0 || x.cols == 0) return;
+  const std::size_t row_bytes = encoded_row_bytes(x.codec, x.cols);
+  const std::size_t distance = std::clamp<std::size_t>(8192 / row_bytes, 2, 32);
+  const Job job{a, scale, x, out, a.offsets[a.rows], row_bytes, distance};
+  switch (x.codec) {
+    case Codec::fp32: return run<Codec::fp32>(job);
+    case Codec::fp16: return run<Codec::fp16>(job);
+    case Codec::bf16: return run<Codec::bf16>(job);
+    case Codec::int8: return run<Codec::int8>(job);
+    case Codec::fp64: return ref::spmm<float>(a, scale, x, out);
+  }
+}
+
+}  // namespace
+
+template <class T>
+void spmm(const SparseRows& a, const EdgeScale<T>& scale, const EncodedRows& x, MatrixView<T> out) {
+  STRATA_ASSERT(out.rows == a.rows && out.cols == x.cols);
+  if constexpr (std::is_same_v<T, double>) {
+    ref::spmm<T>(a, scale, x, out);
+  } else {
+    spmm_float(a, scale, x, out);
+  }
+}
+
+template void spmm(const SparseRows&, const EdgeScale<float>&, const EncodedRows&, MatrixView<float>);
+template void spmm(const SparseRows&, const EdgeScale<double>&, const EncodedRows&, MatrixView<double>);
+
+}  // namespace strata::cpu
