@@ -1,0 +1,186 @@
+// Where the buffer manager gets memory from: the free list, the budget, and at last other tiles.
+//
+// Which tile goes: passes read stores from end to end, again and again, and there "least recently used" evicts exactly
+// what comes next (no hits at all on a store just larger than memory). So each store keeps the mean number of pins
+// between two pins of one of its tiles, which predicts when a tile is due; of a random sample, the one that is due last
+// goes. In a cyclic scan that is the tile just left behind, so most of the budget keeps serving hits. A dirty tile
+// costs a write as well as a read and counts as due in half the time; one long overdue is taken for abandoned.
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "kernels/base/error.hpp"
+#include "storage/buffer_state.hpp"
+#include "storage/checksum.hpp"
+
+namespace strata {
+
+namespace {
+
+constexpr int kSample = 16;
+constexpr double kUnknownGap = 0x1p31;   // nothing was pinned twice yet: the newest goes first
+constexpr double kGapWeight = 1.0 / 32;  // of the newest gap in the mean
+
+}  // namespace
+
+void BufferManager::State::touch(BufferedStore& store, Tile& tile) {
+  if (++clock == 0) clock = 1;  // 0 means never
+  const std::uint32_t gap = clock - tile.last_pin;
+  // Pins in quick succession are one use.
+  if (tile.last_pin != 0 && gap > residents.size() / 8) {
+    for (double* const mean : {&store.mean_gap, &mean_gap}) {
+      *mean = *mean == 0 ? gap : *mean + (gap - *mean) * kGapWeight;
+    }
+  }
+  tile.last_pin = clock;
+}
+
+bool BufferManager::State::can_evict(const TileKey& key) const {
+  const Tile& tile = tile_at(key);
+  return tile.pins == 0 && tile.state == TileState::resident;
+}
+
+double BufferManager::State::eviction_worth(const TileKey& key) const {
+  const BufferedStore& store = *stores[key.store];
+  const Tile& tile = store.tiles[key.tile];
+  const double known = store.mean_gap != 0 ? store.mean_gap : mean_gap;
+  const double gap = known != 0 ? known : kUnknownGap;
+  const double age = clock - tile.last_pin;
+  const double due_in = age < gap ? gap - age : 2 * (age - gap);
+  return tile.dirty ? due_in / 2 : due_in;
+}
+
+std::optional<TileKey> BufferManager::State::choose_victim() {
+  if (residents.empty()) return std::nullopt;
+  std::optional<TileKey> best;
+  double best_worth = -1;
+  for (int i = 0; i < kSample; ++i) {
+    random ^= random << 13;
+    random ^= random >> 7;
+    random ^= random << 17;
+    const TileKey key = residents[random % residents.size()];
+    if (!can_evict(key)) continue;
+    const double worth = eviction_worth(key);
+    if (worth > best_worth) {
+      best = key;
+      best_worth = worth;
+    }
+  }
+  if (best) return best;
+  const auto found =
+      std::find_if(residents.begin(), residents.end(), [&](const TileKey& key) { return can_evict(key); });
+  if (found != residents.end()) best = *found;
+  return best;
+}
+
+bool BufferManager::State::write_back(Lock& lock, BufferedStore& store, std::size_t tile_index) {
+  Tile& tile = store.tiles[tile_index];
+  const std::span<const std::byte> slot = tile.memory.bytes();
+  tile.state = TileState::writing;
+  ++writing;
+  std::uint64_t sum = 0;
+  bool kept = false;
+  const auto finish = [&] {
+    lock.lock();
+    --writing;
+    tile.state = TileState::resident;
+    kept = tile.wanted;
+    tile.wanted = false;
+    announce();
+  };
+  lock.unlock();
+  try {
+    store.spill.ensure(store.name, store.shape, directory);
+    sum = checksum(slot.first(store.content_bytes(tile_index)));
+    store.spill.write(store.shape, tile_index, slot);
+  } catch (...) {
+    finish();
+    throw;
+  }
+  finish();
+  tile.checksum = sum;
+  tile.on_disk = true;
+  tile.dirty = false;
+  counters.bytes_written += slot.size();
+  return !kept;
+}
+
+bool BufferManager::State::evict_one(Lock& lock) {
+  for (;;) {
+    const std::optional<TileKey> victim = choose_victim();
+    if (!victim) return false;
+    Tile& tile = tile_at(*victim);
+    if (tile.dirty && !write_back(lock, *stores[victim->store], victim->tile)) continue;
+    Buffer memory = remove_resident(tile);
+    if (options.poison) std::memset(memory.data(), 0xa5, memory.size());
+    keep_free(std::move(memory));
+    return true;
+  }
+}
+
+Buffer BufferManager::State::acquire(Lock& lock, std::size_t bytes, const std::string& for_store, bool& zeroed) {
+  for (;;) {
+    Buffer slot = take_free(bytes);
+    if (!slot.empty()) return slot;
+    Reservation reservation = budget.try_reserve(bytes);
+    if (reservation.bytes() == bytes) {
+      zeroed = true;
+      return Buffer(std::move(reservation), bytes);
+    }
+    if (drop_free(bytes) > 0 || evict_one(lock)) continue;
+    if (writing == 0) refuse(bytes, for_store);
+    wait(lock);
+  }
+}
+
+void BufferManager::State::refuse(std::size_t bytes, const std::string& for_store) const {
+  const std::uint64_t in_use = budget.used();
+  throw ResourceError("not enough memory for a block of " + for_store + ": wanted " + format_bytes(bytes) +
+                          ", in use " + format_bytes(in_use) + " of a budget of " + format_bytes(budget.limit()) +
+                          ", and all " + std::to_string(residents.size()) + " blocks in memory are pinned; at least " +
+                          format_bytes(in_use + bytes) + " would be needed here",
+                      in_use + bytes);
+}
+
+bool BufferManager::State::reclaim(std::uint64_t missing) {
+  Lock lock(mutex);
+  std::uint64_t freed = drop_free(missing);
+  while (freed < missing) {
+    if (evict_one(lock)) {
+      freed += drop_free(missing - freed);
+    } else if (writing > 0) {
+      wait(lock);  // another thread is giving memory back, perhaps more than it needs: worth another try
+      return true;
+    } else {
+      break;
+    }
+  }
+  return freed > 0;
+}
+
+void BufferManager::State::keep_free(Buffer memory) {
+  free_bytes += memory.size();
+  free_slots[memory.size()].push_back(std::move(memory));
+}
+
+Buffer BufferManager::State::take_free(std::size_t bytes) {
+  const auto found = free_slots.find(bytes);
+  if (found == free_slots.end()) return {};
+  Buffer memory = std::move(found->second.back());
+  found->second.pop_back();
+  if (found->second.empty()) free_slots.erase(found);
+  free_bytes -= bytes;
+  return memory;
+}
+
+std::uint64_t BufferManager::State::drop_free(std::uint64_t bytes) {
+  std::uint64_t dropped = 0;
+  while (dropped < bytes && !free_slots.empty()) {
+    const std::size_t size = free_slots.rbegin()->first;
+    static_cast<void>(take_free(size));
+    dropped += size;
+  }
+  return dropped;
+}
+
+}  // namespace strata

@@ -1,0 +1,173 @@
+// The inside of the buffer manager: tiles, stores, and the operations on them. Only buffer_*.cpp include this.
+//
+// One mutex guards every field below unless a comment says otherwise; it is never held during I/O, memset or a call
+// that may ask the budget's reclaimer. A tile that some thread works on outside the lock is in state `reading` or
+// `writing`: others who want it wait on `changed`, so the I/O of several threads overlaps.
+//
+//   absent --pin--> reading --> resident --evict, dirty--> writing --> absent, or resident again if somebody waits for
+//   it
+//                                   \----evict, clean--> absent
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "storage/buffer_manager.hpp"
+#include "storage/file.hpp"
+
+namespace strata {
+
+enum class TileState : std::uint8_t { absent, reading, resident, writing };
+
+// 56 bytes; with its place in the list of residents, a tile costs 64 bytes of budget.
+struct Tile {
+  Buffer memory;               // of tile_slot bytes while resident, reading or writing
+  std::uint64_t checksum = 0;  // of the content on disk, when on_disk
+  std::uint32_t last_pin = 0;  // clock of the last pin
+  std::uint32_t place = 0;     // index in State::residents while resident or writing
+  std::uint16_t pins = 0;
+  TileState state = TileState::absent;
+  bool dirty : 1 = false;    // memory is newer than the disk
+  bool on_disk : 1 = false;  // the disk holds what was last evicted (or, attached, everything)
+  bool wanted : 1 = false;   // somebody waits for it while it is written: keep it
+  bool pinned_to_write : 1 = false;
+};
+static_assert(sizeof(Tile) <= 56);
+
+struct TileKey {
+  std::uint32_t store = 0;
+  std::uint32_t tile = 0;
+};
+
+class SpillDirectory;
+
+// The scratch file of one store. Slots lie in the order of the tiles, chunk after chunk, so that the panels of a chunk
+// are neighbours. Created by the first write.
+class SpillFile {
+ public:
+  SpillFile() = default;
+  SpillFile(const SpillFile&) = delete;
+  SpillFile& operator=(const SpillFile&) = delete;
+  ~SpillFile();  // removes it
+
+  // Thread-safe. Makes the file and takes its disk space unless that is done; ResourceError when it does not fit.
+  void ensure(const std::string& name, const RowShape& shape, SpillDirectory& directory);
+  // Valid once ensure() returned.
+  void write(const RowShape& shape, std::size_t tile, std::span<const std::byte> slot) const;
+  // DamagedError unless the content has this checksum.
+  void read(const RowShape& shape, std::size_t tile, std::uint64_t checksum, std::span<std::byte> slot) const;
+
+ private:
+  std::mutex mutex_;  // of ensure()
+  SpillDirectory* directory_ = nullptr;
+  std::uint64_t bytes_ = 0;
+  File file_;
+};
+
+// --cache-dir with its limit. Thread-safe.
+class SpillDirectory {
+ public:
+  SpillDirectory(std::filesystem::path path, std::uint64_t limit) : path_(std::move(path)), limit_(limit) {}
+  ~SpillDirectory();  // removes the directory if this made it and it is empty
+
+  // Counts `bytes` as used, or ResourceError naming `name`; creates the directory.
+  void take(std::uint64_t bytes, const std::string& name);
+  void give_back(std::uint64_t bytes);
+  [[nodiscard]] std::filesystem::path new_file_path(const std::string& name) const;
+
+ private:
+  std::filesystem::path path_;
+  std::uint64_t limit_;
+  std::mutex mutex_;
+  std::uint64_t used_ = 0;
+  bool created_ = false;
+};
+
+struct BufferedStore {
+  std::string name;
+  RowShape shape;
+  std::optional<RowFileReader> reader;  // attached
+  Array<Tile> tiles;                    // [chunk * panels + panel]
+  Reservation places;                   // for State::residents: 8 bytes a tile
+  SpillFile spill;
+  std::uint64_t bytes_read_before = 0;  // by the reader before it was attached
+  double mean_gap = 0;                  // between pins of a tile, in clock ticks; 0: none seen yet
+
+  [[nodiscard]] std::size_t chunk_of(std::size_t tile) const { return tile / shape.panels(); }
+  [[nodiscard]] std::size_t panel_of(std::size_t tile) const { return tile % shape.panels(); }
+  [[nodiscard]] std::size_t content_bytes(std::size_t tile) const {
+    return shape.tile_bytes(chunk_of(tile), panel_of(tile));
+  }
+  [[nodiscard]] std::size_t slot_bytes(std::size_t tile) const {
+    return shape.tile_slot(chunk_of(tile), panel_of(tile));
+  }
+};
+
+struct BufferManager::State {
+  enum class Access { read, overwrite, update };
+  using Lock = std::unique_lock<std::mutex>;
+
+  State(MemoryBudget& budget_in, Options options_in);
+
+  // Handles.
+  [[nodiscard]] std::uint32_t add_store(const std::string& name, const RowShape& shape,
+                                        std::optional<RowFileReader> reader);
+  void remove_store(std::uint32_t id);
+  [[nodiscard]] Pin pin(BufferManager* manager, std::uint32_t id, std::size_t chunk, std::size_t panel, Access access);
+  void unpin(Tile& tile);
+  [[nodiscard]] TierCounters all_counters() const;
+
+  // Memory (buffer_evict.cpp).
+  // A slot of `bytes`, by evicting if need be; the flag tells that it is all zero. May release and retake the lock.
+  [[nodiscard]] Buffer acquire(Lock& lock, std::size_t bytes, const std::string& for_store, bool& zeroed);
+  [[noreturn]] void refuse(std::size_t bytes, const std::string& for_store) const;
+  // Puts out the unpinned tile that is wanted least; false when there is none. May release and retake the lock. The
+  // memory goes to the free list.
+  [[nodiscard]] bool evict_one(Lock& lock);
+  // Writes a dirty tile; false when somebody came to want it meanwhile. Releases and retakes the lock.
+  [[nodiscard]] bool write_back(Lock& lock, BufferedStore& store, std::size_t tile_index);
+  [[nodiscard]] std::optional<TileKey> choose_victim();
+  [[nodiscard]] bool can_evict(const TileKey& key) const;
+  [[nodiscard]] double eviction_worth(const TileKey& key) const;
+  void keep_free(Buffer memory);
+  [[nodiscard]] Buffer take_free(std::size_t bytes);           // of exactly that many; empty: none
+  [[nodiscard]] std::uint64_t drop_free(std::uint64_t bytes);  // unmaps until that many are gone; returns how many
+  void trim_free(std::uint64_t limit) {
+    if (free_bytes > limit) static_cast<void>(drop_free(free_bytes - limit));
+  }
+  [[nodiscard]] bool reclaim(std::uint64_t missing);
+
+  void bring_in(Lock& lock, TileKey key, Access access);
+  void load(Lock& lock, BufferedStore& store, std::size_t tile_index, bool zeroed);
+  void touch(BufferedStore& store, Tile& tile);
+  void add_resident(TileKey key, Tile& tile);
+  [[nodiscard]] Buffer remove_resident(Tile& tile);  // its memory
+  [[nodiscard]] Tile& tile_at(const TileKey& key) const { return stores[key.store]->tiles[key.tile]; }
+  void wait(Lock& lock);
+  void announce();  // that a tile changed its state
+
+  MemoryBudget& budget;
+  const Options options;
+  SpillDirectory directory;
+
+  mutable std::mutex mutex;
+  std::condition_variable changed;
+  std::size_t waiting = 0;                             // threads on `changed`
+  std::size_t writing = 0;                             // tiles in that state
+  std::vector<std::unique_ptr<BufferedStore>> stores;  // [id]; null: released, to be used again
+  std::vector<TileKey> residents;                      // resident or writing, in no order
+  std::map<std::size_t, std::vector<Buffer>> free_slots;
+  std::uint64_t free_bytes = 0;
+  std::uint32_t clock = 0;  // counts pins; wraps
+  double mean_gap = 0;      // of all stores, for those without one
+  std::uint64_t random = 1;
+  TierCounters counters;  // bytes_read without those of the readers still attached
+};
+
+}  // namespace strata
