@@ -1,0 +1,36 @@
+// Metrics over the splits from a row store of logits. methods.md 1.3.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "engine/workers.hpp"
+#include "kernels/base/types.hpp"
+#include "storage/buffer_manager.hpp"
+#include "storage/store.hpp"
+
+namespace strata {
+
+enum class Metric : std::uint8_t { accuracy, micro_f1, roc_auc };
+
+[[nodiscard]] const char* metric_name(Metric metric);
+// auto: what the store says. UsageError when the metric does not fit the labels.
+[[nodiscard]] Metric choose_metric(const std::string& name, const StoreInfo& store);
+
+struct SplitScore {
+  double metric = 0;
+  double loss = 0;          // mean
+  std::uint64_t nodes = 0;  // labelled nodes counted
+};
+
+// ids: ascending. Rows without a label are left out. Deterministic for every thread count. Scores for ROC-AUC
+// (ids x tasks floats) are charged to the budget.
+template <class T>
+[[nodiscard]] SplitScore evaluate(const RowStore& logits, const Labels& labels, std::span<const NodeId> ids,
+                                  Metric metric, MemoryBudget& budget);
+
+// Area under the ROC curve by mid-ranks; NaN when one class is absent. scores and positive have n entries.
+[[nodiscard]] double roc_auc(std::span<const float> scores, std::span<const std::uint8_t> positive);
+
+}  // namespace strata

@@ -1,0 +1,16 @@
+// Z^1 = A X^0: the features never change, so it is computed once per store, normalisation and codec, and kept in
+// STORE/derived for later runs (design section 5).
+#pragma once
+
+#include "storage/buffer_manager.hpp"
+
+namespace strata {
+
+template <class T>
+class Session;
+
+// Attached from STORE/derived, or computed now and, where the store can be written, left there for the next run.
+template <class T>
+[[nodiscard]] RowStore first_aggregate(Session<T>& session);
+
+}  // namespace strata

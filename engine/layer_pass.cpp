@@ -1,0 +1,229 @@
+#include "engine/layer_pass.hpp"
+
+#include <algorithm>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "engine/projection.hpp"
+#include "engine/row_access.hpp"
+#include "kernels/base/error.hpp"
+
+namespace strata {
+
+namespace {
+
+// The rows of tile t: of a list of nodes, or of all.
+class TileNodes {
+ public:
+  TileNodes(std::span<const NodeId> nodes, std::size_t total)
+      : nodes_(nodes), total_(nodes.empty() ? total : nodes.size()) {}
+  [[nodiscard]] std::size_t tiles() const { return divide_up(total_, kChunkRows); }
+  [[nodiscard]] bool whole_chunks() const { return nodes_.empty(); }
+  // Ids of tile t; `storage` backs them when they are not in a list.
+  [[nodiscard]] std::span<const NodeId> ids(std::size_t t, std::vector<NodeId>& storage) const {
+    const std::size_t first = t * kChunkRows;
+    const std::size_t count = std::min(kChunkRows, total_ - first);
+    if (!nodes_.empty()) return nodes_.subspan(first, count);
+    storage.resize(count);
+    std::iota(storage.begin(), storage.end(), static_cast<NodeId>(first));
+    return storage;
+  }
+
+ private:
+  std::span<const NodeId> nodes_;
+  std::size_t total_;
+};
+
+template <class T>
+void read_inputs(const LayerInputs& inputs, LayerTile<T>& tile, bool whole_chunk, std::size_t chunk) {
+  if (whole_chunk) {
+    read_chunk<T>(*inputs.z, chunk, tile.z());
+    if (inputs.root != nullptr) read_chunk<T>(*inputs.root, chunk, tile.x());
+    return;
+  }
+  read_rows<T>(*inputs.z, tile.ids(), tile.z());
+  if (inputs.root != nullptr) read_rows<T>(*inputs.root, tile.ids(), tile.x());
+}
+
+template <class T>
+double inner_product(MatrixView<const T> a, MatrixView<const T> b) {
+  double sum = 0;
+  for (std::size_t i = 0; i < a.rows; ++i) {
+    for (std::size_t c = 0; c < a.cols; ++c) sum += static_cast<double>(a(i, c)) * static_cast<double>(b(i, c));
+  }
+  return sum;
+}
+
+template <class T>
+void zero(MatrixView<T> m) {
+  for (std::size_t i = 0; i < m.rows; ++i) std::fill_n(m.row(i), m.cols, T{0});
+}
+
+// One slot's workspace in a backward pass.
+template <class T>
+struct Slot {
+  LayerTile<T> tile;
+  std::vector<NodeId> ids;
+  PassTotals totals;
+  bool computed = false;
+};
+
+template <class T>
+class BackwardRun {
+ public:
+  BackwardRun(Session<T>& session, const BackwardPass<T>& pass)
+      : session_(session), pass_(pass), layer_(session.model.layers[pass.layer]), nodes_(pass.nodes, session.nodes()) {
+    STRATA_ASSERT(pass.output == nullptr || (pass.nodes.empty() && pass.alpha != nullptr));
+    STRATA_ASSERT(pass.nodes.empty() || (pass.dz == nullptr && pass.dx == nullptr));
+    const TileNeeds needs{true, pass.parameters, pass.dz != nullptr || pass.dx != nullptr};
+    for (std::size_t s = 0; s < std::min(session.workers.slots(), nodes_.tiles()); ++s) {
+      slots_.push_back({{layer_, pass.layer, session.parameters, needs, session.budget}, {}, {}, false});
+    }
+  }
+
+  PassTotals run() {
+    session_.workers.ordered(
+        nodes_.tiles(), [&](std::size_t t, std::size_t s) { work(t, slots_[s]); },
+        [&](std::size_t, std::size_t s) { reduce(slots_[s]); });
+    return totals_;
+  }
+
+ private:
+  void work(std::size_t t, Slot<T>& slot) {
+    LayerTile<T>& tile = slot.tile;
+    slot.totals = {};
+    tile.begin(nodes_.ids(t, slot.ids));
+    slot.totals.rows = tile.ids().size();
+    slot.computed = pass_.alpha != nullptr || !nodes_.whole_chunks() ||
+                    session_.objective.any_training(tile.ids().front(), tile.ids().size());
+    if (!slot.computed) {
+      write_zeros(t, tile);
+      return;
+    }
+    read_inputs(pass_.inputs, tile, nodes_.whole_chunks(), t);
+    if (pass_.output != nullptr) {
+      read_chunk<T>(*pass_.output, t, tile.y());
+      tile.take_output(pass_.masks);
+    } else {
+      tile.forward(pass_.masks);
+    }
+    fill_dy(t, slot);
+    tile.backward(pass_.masks);
+    if (pass_.dz != nullptr) write_chunk<T>(*pass_.dz, t, tile.dz());
+    if (pass_.dx != nullptr) write_chunk<T>(*pass_.dx, t, tile.dx());
+  }
+
+  void fill_dy(std::size_t t, Slot<T>& slot) {
+    LayerTile<T>& tile = slot.tile;
+    if (pass_.alpha == nullptr) {
+      const auto loss = session_.objective.gradient(tile.ids(), tile.y(), pass_.loss_scale, tile.dy());
+      slot.totals.loss_sum = loss.loss_sum;
+      slot.totals.counted = loss.counted;
+      return;
+    }
+    if (nodes_.whole_chunks()) {
+      read_chunk<T>(*pass_.alpha, t, tile.dy());
+    } else {
+      read_rows<T>(*pass_.alpha, tile.ids(), tile.dy());
+    }
+    if (pass_.parameters) slot.totals.inner = inner_product<T>(tile.dy(), tile.y());
+  }
+
+  // A chunk without training rows adds nothing to the loss: its gradients are zero.
+  void write_zeros(std::size_t t, LayerTile<T>& tile) {
+    if (pass_.dz != nullptr) {
+      zero(tile.dz());
+      write_chunk<T>(*pass_.dz, t, tile.dz());
+    }
+    if (pass_.dx != nullptr) {
+      zero(tile.dx());
+      write_chunk<T>(*pass_.dx, t, tile.dx());
+    }
+  }
+
+  void reduce(const Slot<T>& slot) {
+    totals_.loss_sum += slot.totals.loss_sum;
+    totals_.counted += slot.totals.counted;
+    totals_.inner += slot.totals.inner;
+    totals_.rows += slot.totals.rows;
+    if (!slot.computed || !pass_.parameters) return;
+    const auto [first, last] = session_.parameters.group_range(layer_.group);
+    T* total = session_.parameters.gradients().data() + first;
+    const std::span<const T> part = slot.tile.parameter_gradients();
+    for (std::size_t i = 0; i < last - first; ++i) total[i] += part[i];
+  }
+
+  Session<T>& session_;
+  const BackwardPass<T>& pass_;
+  const LayerSpec& layer_;
+  TileNodes nodes_;
+  std::vector<Slot<T>> slots_;
+  PassTotals totals_;
+};
+
+}  // namespace
+
+template <class T>
+void forward_pass(Session<T>& session, std::size_t layer, const LayerInputs& inputs, const Masks& masks,
+                  RowStore& out) {
+  const LayerSpec& spec = session.model.layers[layer];
+  const TileNodes nodes({}, session.nodes());
+  struct ForwardSlot {
+    LayerTile<T> tile;
+    std::vector<NodeId> ids;
+  };
+  std::vector<ForwardSlot> slots;
+  for (std::size_t s = 0; s < std::min(session.workers.slots(), nodes.tiles()); ++s) {
+    slots.push_back({{spec, layer, session.parameters, TileNeeds{}, session.budget}, {}});
+  }
+  session.workers.ordered(
+      nodes.tiles(),
+      [&](std::size_t t, std::size_t s) {
+        ForwardSlot& slot = slots[s];
+        slot.tile.begin(nodes.ids(t, slot.ids));
+        read_inputs(inputs, slot.tile, true, t);
+        slot.tile.forward(masks);
+        write_chunk<T>(out, t, slot.tile.y());
+      },
+      [](std::size_t, std::size_t) {});
+}
+
+template <class T>
+PassTotals backward_pass(Session<T>& session, const BackwardPass<T>& pass) {
+  return BackwardRun<T>(session, pass).run();
+}
+
+template <class T>
+PassTotals backward_to_inputs(Session<T>& session, BackwardPass<T> pass, const RowStore& x, RowStore* below) {
+  const LayerSpec& layer = session.model.layers[pass.layer];
+  if (below == nullptr) return backward_pass(session, pass);
+  if (!layer.aggregates()) {
+    pass.dz = below;
+    return backward_pass(session, pass);
+  }
+  const std::string number = std::to_string(pass.layer + 1);
+  RowStore dz = session.make_alpha("gradient at Z" + number, layer.z_width());
+  pass.dz = &dz;
+  if (layer.has_root()) pass.dx = below;
+  const PassTotals totals = backward_pass(session, pass);
+  if (!layer.transform_first) {
+    session.aggregate_rows(true, dz, pass.dx, *below);
+    return totals;
+  }
+  RowStore v = session.make_alpha("gradient at U" + number, layer.out);
+  session.aggregate_rows(true, dz, nullptr, v);
+  dz.release();
+  project_backward(session, pass.layer, x, v, pass.dx, *below);
+  return totals;
+}
+
+#define STRATA_INSTANTIATE(T)                                                                           \
+  template void forward_pass<T>(Session<T>&, std::size_t, const LayerInputs&, const Masks&, RowStore&); \
+  template PassTotals backward_pass<T>(Session<T>&, const BackwardPass<T>&);                            \
+  template PassTotals backward_to_inputs<T>(Session<T>&, BackwardPass<T>, const RowStore&, RowStore*);
+STRATA_INSTANTIATE(float)
+STRATA_INSTANTIATE(double)
+#undef STRATA_INSTANTIATE
+
+}  // namespace strata

@@ -1,0 +1,55 @@
+// Dense streams over the rows of one layer (design section 5): read what the layer's transform needs, compute a tile at
+// a time on all workers, write rows back, add parameter gradients in tile order.
+#pragma once
+
+#include <span>
+
+#include "engine/layer_tile.hpp"
+#include "engine/session.hpp"
+
+namespace strata {
+
+// Where a layer's rows come from: z is the aggregate Z^k (or X^{k-1} for a layer that does not aggregate), root is
+// X^{k-1} for a layer with a root term, else null.
+struct LayerInputs {
+  const RowStore* z = nullptr;
+  const RowStore* root = nullptr;
+};
+
+// out <- X^k for all rows.
+template <class T>
+void forward_pass(Session<T>& session, std::size_t layer, const LayerInputs& inputs, const Masks& masks, RowStore& out);
+
+template <class T>
+struct BackwardPass {
+  std::size_t layer = 0;
+  LayerInputs inputs;
+  Masks masks;
+  // X^k of this very forward, rows kept exactly, where LayerTile::output_suffices: spares recomputing it. Changes no
+  // bit.
+  const RowStore* output = nullptr;
+  const RowStore* alpha = nullptr;  // gradient at the layer's output; null: the loss at its logits
+  T loss_scale = 1;                 // the loss is loss_scale * sum over training rows
+  std::span<const NodeId> nodes;    // ascending; empty: all rows
+  bool parameters = false;          // add this pass's gradients to the session's (zero them before)
+  RowStore* dz = nullptr;           // gradient at the aggregate, all rows; null: not wanted
+  RowStore* dx = nullptr;           // gradient at the root input, all rows
+};
+
+struct PassTotals {
+  double loss_sum = 0;        // unscaled loss of the training rows (alpha == null)
+  std::uint64_t counted = 0;  // training rows
+  double inner = 0;           // sum of <alpha_i, X_i> over the rows (alpha != null)
+  std::uint64_t rows = 0;
+};
+
+template <class T>
+PassTotals backward_pass(Session<T>& session, const BackwardPass<T>& pass);
+
+// The same over all rows, with the gradient at the layer's input rows X^{k-1} (given as x) written to `below` (null:
+// not wanted): through the transposed aggregation, plus the root term, added in T after the sum. pass.dz and pass.dx
+// are set here.
+template <class T>
+PassTotals backward_to_inputs(Session<T>& session, BackwardPass<T> pass, const RowStore& x, RowStore* below);
+
+}  // namespace strata

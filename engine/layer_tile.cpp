@@ -1,0 +1,183 @@
+#include "engine/layer_tile.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "kernels/activation.hpp"
+#include "kernels/base/error.hpp"
+#include "kernels/dropout.hpp"
+#include "kernels/linear.hpp"
+#include "kernels/norm.hpp"
+
+namespace strata {
+
+namespace {
+
+DropoutKey input_key(const Masks& masks, std::uint32_t layer) { return {masks.seed, masks.step, 2 * layer}; }
+DropoutKey output_key(const Masks& masks, std::uint32_t layer) { return {masks.seed, masks.step, 2 * layer + 1}; }
+
+}  // namespace
+
+template <class T>
+LayerTile<T>::LayerTile(const LayerSpec& layer, std::size_t layer_index, const Parameters<T>& parameters,
+                        TileNeeds needs, MemoryBudget& budget)
+    : layer_(&layer),
+      index_(static_cast<std::uint32_t>(layer_index)),
+      parameters_(&parameters),
+      needs_(needs),
+      group_first_(parameters.group_range(layer.group).first) {
+  const std::size_t in = kChunkRows * layer.in;
+  const std::size_t out = kChunkRows * layer.out;
+  const std::size_t z = kChunkRows * layer.z_width();
+  const char* what = "a tile of a layer";
+  z_ = Array<T>(budget, z, what);
+  if (layer.has_root()) x_ = Array<T>(budget, in, what);
+  pre_ = Array<T>(budget, out, what);
+  if (layer.has_norm) {
+    post_ = Array<T>(budget, out, what);
+    mean_ = Array<T>(budget, kChunkRows, what);
+    rstd_ = Array<T>(budget, kChunkRows, what);
+    norm_scratch_ = Array<T>(budget, layer.out, what);
+  }
+  y_ = Array<T>(budget, out, what);
+  if (needs.backward) dy_ = Array<T>(budget, out, what);
+  if (needs.inputs && !layer.transform_first) dz_ = Array<T>(budget, in, what);
+  if (needs.inputs && layer.has_root()) dx_ = Array<T>(budget, in, what);
+  if (needs.parameters) {
+    const auto [first, last] = parameters.group_range(layer.group);
+    gradients_ = Array<T>(budget, last - first, what);
+  }
+}
+
+template <class T>
+std::uint64_t LayerTile<T>::memory_bytes(const LayerSpec& layer, std::size_t group_size, TileNeeds needs) {
+  const auto array = [](std::size_t n) { return round_up(n * sizeof(T), kBlockAlignment); };
+  const std::size_t in = array(kChunkRows * layer.in);
+  const std::size_t out = array(kChunkRows * layer.out);
+  std::uint64_t bytes = array(kChunkRows * layer.z_width()) + 2 * out;
+  if (layer.has_root()) bytes += in;
+  if (layer.has_norm) bytes += out + 2 * array(kChunkRows) + array(layer.out);
+  if (needs.backward) bytes += out;
+  if (needs.inputs) bytes += layer.has_root() ? 2 * in : in;
+  if (needs.parameters) bytes += array(group_size);
+  return bytes;
+}
+
+template <class T>
+void LayerTile<T>::clear_padding(const Array<T>& a, std::size_t cols) const {
+  std::fill(a.begin() + ids_.size() * cols, a.begin() + kChunkRows * cols, T{0});
+}
+
+template <class T>
+void LayerTile<T>::begin(std::span<const NodeId> ids) {
+  STRATA_ASSERT(ids.size() <= kChunkRows);
+  ids_ = ids;
+  if (ids.size() == kChunkRows) return;
+  clear_padding(z_, layer_->z_width());
+  if (layer_->has_root()) clear_padding(x_, layer_->in);
+}
+
+template <class T>
+void LayerTile<T>::mask_input(const Masks& masks) {
+  if (!masks.on || layer_->input_dropout == 0) return;
+  cpu::dropout<T>(layer_->input_dropout, input_key(masks, index_), ids_.data(), z(), z());
+}
+
+template <class T>
+void LayerTile<T>::take_output(const Masks& masks) {
+  STRATA_ASSERT(output_suffices(*layer_));
+  mask_input(masks);
+  from_output_ = true;
+}
+
+template <class T>
+void LayerTile<T>::forward(const Masks& masks) {
+  const LayerSpec& l = *layer_;
+  from_output_ = false;
+  mask_input(masks);
+  const T* bias = l.bias == kNoTensor ? nullptr : parameters_->value(l.bias);
+  if (l.transform_first) {
+    add_bias(bias);
+  } else {
+    cpu::linear_forward<T>(full(z_, l.in), parameters_->matrix(l.weight), bias, full(pre_, l.out), false);
+  }
+  if (l.has_root()) {
+    cpu::linear_forward<T>(full(x_, l.in), parameters_->matrix(l.root_weight), nullptr, full(pre_, l.out), true);
+  }
+  MatrixView<T> activated = used(pre_, l.out);
+  if (l.has_norm) {
+    activated = used(post_, l.out);
+    cpu::layer_norm_forward<T>(used(pre_, l.out), parameters_->value(l.norm_gain), parameters_->value(l.norm_offset),
+                               static_cast<T>(kLayerNormEpsilon), activated, mean_.data(), rstd_.data());
+  }
+  cpu::activation_forward<T>(l.activation, activated, y());
+  if (masks.on && l.output_dropout > 0) {
+    cpu::dropout<T>(l.output_dropout, output_key(masks, index_), ids_.data(), y(), y());
+  }
+}
+
+// The pre-activation of a layer that has transformed already: z + b.
+template <class T>
+void LayerTile<T>::add_bias(const T* bias) {
+  const std::size_t out = layer_->out;
+  for (std::size_t i = 0; i < kChunkRows; ++i) {
+    const T* from = z_.data() + i * out;
+    T* to = pre_.data() + i * out;
+    for (std::size_t c = 0; c < out; ++c) to[c] = bias != nullptr ? from[c] + bias[c] : from[c];
+  }
+}
+
+template <class T>
+T* LayerTile<T>::gradient_of(std::size_t tensor) const {
+  return gradients_.data() + (parameters_->tensors()[tensor].offset - group_first_);
+}
+
+template <class T>
+void LayerTile<T>::backward(const Masks& masks) {
+  const LayerSpec& l = *layer_;
+  if (masks.on && l.output_dropout > 0) {
+    cpu::dropout<T>(l.output_dropout, output_key(masks, index_), ids_.data(), dy(), dy());
+  }
+  const MatrixView<T> activated = from_output_ ? y() : used(l.has_norm ? post_ : pre_, l.out);
+  cpu::activation_backward<T>(l.activation, activated, dy(), dy());
+  if (needs_.parameters) std::fill(gradients_.begin(), gradients_.end(), T{0});
+  if (l.has_norm) {
+    // The gradients of gain and offset are by-products; a pass that does not want them lets them go.
+    T* dgain = needs_.parameters ? gradient_of(l.norm_gain) : norm_scratch_.data();
+    T* doffset = needs_.parameters ? gradient_of(l.norm_offset) : norm_scratch_.data();
+    cpu::layer_norm_backward<T>(used(pre_, l.out), parameters_->value(l.norm_gain), mean_.data(), rstd_.data(), dy(),
+                                y(), dgain, doffset);
+    std::swap(y_, dy_);
+  }
+  clear_padding(dy_, l.out);
+  if (needs_.parameters) backward_parameters();
+  if (needs_.inputs) backward_inputs();
+}
+
+template <class T>
+void LayerTile<T>::backward_parameters() {
+  const LayerSpec& l = *layer_;
+  const MatrixView<const T> delta = full(dy_, l.out);
+  if (!l.transform_first) {
+    cpu::linear_backward_weight<T>(delta, full(z_, l.in), {gradient_of(l.weight), l.out, l.in}, false);
+  }
+  if (l.bias != kNoTensor) cpu::linear_backward_bias<T>(delta, gradient_of(l.bias), false);
+  if (l.has_root()) {
+    cpu::linear_backward_weight<T>(delta, full(x_, l.in), {gradient_of(l.root_weight), l.out, l.in}, false);
+  }
+}
+
+template <class T>
+void LayerTile<T>::backward_inputs() {
+  const LayerSpec& l = *layer_;
+  const MatrixView<const T> delta = full(dy_, l.out);
+  if (!l.transform_first) {
+    cpu::linear_backward_input<T>(delta, parameters_->matrix(l.weight), full(dz_, l.in), false);
+  }
+  if (l.has_root()) cpu::linear_backward_input<T>(delta, parameters_->matrix(l.root_weight), full(dx_, l.in), false);
+}
+
+template class LayerTile<float>;
+template class LayerTile<double>;
+
+}  // namespace strata

@@ -1,0 +1,82 @@
+// One tile (up to kChunkRows rows) of one layer: forward, and the two vector-Jacobian products, in the tile's own
+// workspace. Every dense product runs on kChunkRows rows, the missing ones zero, so shapes depend on the model alone.
+// Formulas: methods.md 1.2 (GCN, SAGE, LayerNorm), with the linear map after the aggregation.
+#pragma once
+
+#include <span>
+
+#include "engine/model.hpp"
+#include "engine/parameters.hpp"
+#include "kernels/base/budget.hpp"
+
+namespace strata {
+
+// Which dropout masks a pass uses. Off in sweeps and evaluation.
+struct Masks {
+  bool on = false;
+  std::uint64_t seed = 0;
+  std::uint32_t step = 0;
+};
+
+// What a pass needs from a tile; decides its memory.
+struct TileNeeds {
+  bool backward = false;    // dy and its way down to the pre-activation
+  bool parameters = false;  // gradients of the layer's tensors
+  bool inputs = false;      // gradients at the aggregate and at the root input
+};
+
+template <class T>
+class LayerTile {
+ public:
+  LayerTile(const LayerSpec& layer, std::size_t layer_index, const Parameters<T>& parameters, TileNeeds needs,
+            MemoryBudget& budget);
+  [[nodiscard]] static std::uint64_t memory_bytes(const LayerSpec& layer, std::size_t group_size, TileNeeds needs);
+
+  // Call with the tile's node ids, then fill z() (and x() of a layer with a root term): rows ids.size().
+  void begin(std::span<const NodeId> ids);
+  [[nodiscard]] MatrixView<T> z() const { return used(z_, layer_->z_width()); }
+  [[nodiscard]] MatrixView<T> x() const { return used(x_, layer_->in); }
+  [[nodiscard]] std::span<const NodeId> ids() const { return ids_; }
+
+  void forward(const Masks& masks);
+  // Instead of forward(), when backward() follows and y() was filled with the layer's own output rows (same masks, kept
+  // exactly): for ReLU without a norm the output tells all that backward() needs, bit for bit.
+  void take_output(const Masks& masks);
+  [[nodiscard]] static bool output_suffices(const LayerSpec& layer) {
+    return !layer.has_norm && layer.activation == Activation::relu;
+  }
+  [[nodiscard]] MatrixView<T> y() const { return used(y_, layer_->out); }  // until backward()
+
+  // Fill dy() (rows ids.size()) before backward(); it is overwritten on the way down to the pre-activation.
+  [[nodiscard]] MatrixView<T> dy() const { return used(dy_, layer_->out); }
+  void backward(const Masks& masks);
+  // After backward(): gradients of the group's tensors (laid out like the group; that of a transform-first layer's
+  // weight is zero here), at the aggregate, at the root input.
+  [[nodiscard]] std::span<T> parameter_gradients() const { return gradients_.span(); }
+  [[nodiscard]] MatrixView<T> dz() const { return layer_->transform_first ? dy() : used(dz_, layer_->in); }
+  [[nodiscard]] MatrixView<T> dx() const { return used(dx_, layer_->in); }
+
+ private:
+  [[nodiscard]] MatrixView<T> full(const Array<T>& a, std::size_t cols) const { return {a.data(), kChunkRows, cols}; }
+  [[nodiscard]] MatrixView<T> used(const Array<T>& a, std::size_t cols) const { return {a.data(), ids_.size(), cols}; }
+  void clear_padding(const Array<T>& a, std::size_t cols) const;
+  [[nodiscard]] T* gradient_of(std::size_t tensor) const;
+  void mask_input(const Masks& masks);
+  void add_bias(const T* bias);
+  void backward_parameters();
+  void backward_inputs();
+
+  const LayerSpec* layer_;
+  std::uint32_t index_;
+  const Parameters<T>* parameters_;
+  TileNeeds needs_;
+  std::size_t group_first_;
+  bool from_output_ = false;
+  std::span<const NodeId> ids_;
+  Array<T> z_, x_, pre_, post_, y_, dy_, dz_, dx_, mean_, rstd_, norm_scratch_, gradients_;
+};
+
+extern template class LayerTile<float>;
+extern template class LayerTile<double>;
+
+}  // namespace strata

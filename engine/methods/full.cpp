@@ -1,0 +1,96 @@
+#include "engine/methods/full.hpp"
+
+#include <type_traits>
+
+#include "kernels/base/error.hpp"
+
+namespace strata {
+
+template <class T>
+FullMethod<T>::FullMethod(Session<T>& session) : session_(session), rows_(session) {}
+
+template <class T>
+EpochReport FullMethod<T>::train_epoch(std::uint32_t epoch, const EpochBatches* batches,
+                                       const StepObserver<T>& observer) {
+  const std::size_t steps = batches != nullptr ? batches->size() : 1;
+  EpochReport report;
+  for (std::size_t i = 0; i < steps; ++i) {
+    if (batches != nullptr && ((*batches)[i].group != "all" || (*batches)[i].nodes.size() != session_.nodes())) {
+      throw UsageError("--batch-file: method full takes steps of group \"all\" with every node");
+    }
+    const Masks masks{session_.model.has_dropout(), session_.options.seed,
+                      static_cast<std::uint32_t>(this->global_step_)};
+    const PassTotals totals = step_gradients(masks, observer);
+    StepEvent event{epoch, ++this->global_step_, "all", 0};
+    event.loss = totals.loss_sum * session_.objective.mean_scale();
+    if (observer.before_step) observer.before_step(event, session_.parameters);
+    session_.parameters.step(session_.options.optimizer, session_.options.optimizer.rate(epoch - 1), 0,
+                             session_.parameters.groups());
+    fresh_ = 0;
+    if (observer.after_step) observer.after_step(event, session_.parameters);
+    report.loss += event.loss / static_cast<double>(steps);
+    report.node_visits += session_.nodes();
+  }
+  report.steps = steps;
+  return report;
+}
+
+template <class T>
+PassTotals FullMethod<T>::step_gradients(const Masks& masks, const StepObserver<T>& observer) {
+  const auto& layers = session_.model.layers;
+  const std::size_t top = layers.size() - 1;
+  const auto progress = [&](std::size_t done) {
+    if (observer.progress) observer.progress(static_cast<double>(done) / static_cast<double>(2 * layers.size()));
+  };
+  for (std::size_t l = masks.on ? 0 : fresh_; l < top; ++l) {
+    rows_.aggregate(l);
+    rows_.transform(l, masks);
+    progress(l + 1);
+  }
+  if (masks.on || fresh_ < layers.size()) rows_.aggregate(top);
+  for (std::size_t g = 0; g < session_.parameters.groups(); ++g) session_.parameters.zero_gradients(g);
+  RowStore alpha;
+  PassTotals totals;
+  for (std::size_t l = layers.size(); l-- > 0;) {
+    RowStore below = l > 0 ? session_.make_alpha("alpha" + std::to_string(l), layers[l].in) : RowStore();
+    const PassTotals pass = backward(l, masks, l == top ? nullptr : &alpha, l > 0 ? &below : nullptr);
+    if (l == top) totals = pass;
+    alpha = std::move(below);
+    progress(2 * layers.size() - l);
+  }
+  return totals;
+}
+
+// Parameter gradients of a layer, and (below != null) the gradient at its input rows.
+template <class T>
+PassTotals FullMethod<T>::backward(std::size_t layer, const Masks& masks, const RowStore* alpha, RowStore* below) {
+  BackwardPass<T> pass;
+  pass.layer = layer;
+  pass.inputs = rows_.inputs(layer);
+  pass.masks = masks;
+  pass.alpha = alpha;
+  pass.loss_scale = static_cast<T>(session_.objective.mean_scale());
+  pass.parameters = true;
+  const bool exact_output = std::is_same_v<T, float> ? session_.options.codec == Codec::fp32 : true;
+  if (alpha != nullptr && exact_output && session_.plan.fits &&
+      LayerTile<T>::output_suffices(session_.model.layers[layer])) {
+    pass.output = &rows_.x(layer);
+  }
+  return backward_to_inputs(session_, pass, rows_.input_rows(layer), below);
+}
+
+template <class T>
+const RowStore& FullMethod<T>::logits() {
+  const std::size_t count = session_.model.layers.size();
+  for (std::size_t l = fresh_; l < count; ++l) {
+    rows_.aggregate(l);
+    rows_.transform(l, Masks{});
+  }
+  fresh_ = count;
+  return rows_.logits();
+}
+
+template class FullMethod<float>;
+template class FullMethod<double>;
+
+}  // namespace strata

@@ -1,0 +1,20 @@
+#include "engine/methods/method.hpp"
+
+#include "engine/methods/full.hpp"
+#include "engine/methods/iglu.hpp"
+
+namespace strata {
+
+template <class T>
+std::unique_ptr<Method<T>> make_method(Session<T>& session) {
+  switch (session.options.method) {
+    case MethodKind::full: return std::make_unique<FullMethod<T>>(session);
+    case MethodKind::iglu: return std::make_unique<IgluMethod<T>>(session);
+  }
+  return nullptr;
+}
+
+template std::unique_ptr<Method<float>> make_method(Session<float>&);
+template std::unique_ptr<Method<double>> make_method(Session<double>&);
+
+}  // namespace strata

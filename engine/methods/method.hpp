@@ -1,0 +1,65 @@
+// A method is a schedule over aggregate and transform: which rows are fresh, which come from a row store, what is
+// written back, which parameters step. It does nothing else.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/batches.hpp"
+#include "engine/session.hpp"
+
+namespace strata {
+
+// Told to an observer after every optimiser step.
+struct StepEvent {
+  std::uint32_t epoch = 0;  // from 1
+  std::uint64_t step = 0;   // from 1, over the whole run
+  std::string group;        // "all", "layer1", ..., "head"
+  double loss = 0;  // full and top groups: mean training loss of the batch, before the step; hidden IGLU groups: the
+                    // linearised objective sum over the batch of <alpha^k_i, X^k_i>
+};
+
+template <class T>
+struct StepObserver {
+  // Called with the gradients of the step in parameters.gradients(), before the parameters change. May be empty.
+  std::function<void(const StepEvent&, const Parameters<T>&)> before_step;
+  std::function<void(const StepEvent&, const Parameters<T>&)> after_step;
+  // Called now and then with the fraction of the epoch done, in [0, 1], for progress display. May be empty.
+  std::function<void(double)> progress;
+};
+
+struct EpochReport {
+  double loss = 0;  // mean training loss: for full that of the epoch's forward (dropout on); for iglu mean over the top
+                    // group's steps
+  std::uint64_t steps = 0;
+  std::uint64_t node_visits = 0;  // rows pushed through parameter steps
+};
+
+template <class T>
+class Method {
+ public:
+  virtual ~Method() = default;
+  // The initial sweep. Called once before the first epoch, and again after parameters were replaced (resume, init).
+  virtual void prepare() = 0;
+  // epoch counts from 1. batches: explicit ones for this epoch (from --batch-file), or null for the method's own.
+  virtual EpochReport train_epoch(std::uint32_t epoch, const EpochBatches* batches,
+                                  const StepObserver<T>& observer) = 0;
+  // Exact logits of all nodes under the present parameters, dropout off. Valid until the next call of any member.
+  virtual const RowStore& logits() = 0;
+  // X^{last hidden layer} under the present parameters (for --embeddings), after a call of logits().
+  virtual const RowStore& embeddings() = 0;
+  // State to save in a checkpoint beside parameters and moments, and to restore: the global step counter.
+  [[nodiscard]] std::uint64_t global_step() const { return global_step_; }
+  void set_global_step(std::uint64_t step) { global_step_ = step; }
+
+ protected:
+  std::uint64_t global_step_ = 0;
+};
+
+template <class T>
+[[nodiscard]] std::unique_ptr<Method<T>> make_method(Session<T>& session);
+
+}  // namespace strata

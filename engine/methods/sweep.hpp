@@ -1,0 +1,38 @@
+// The forward rows of all layers, X^k and Z^k, over all nodes: what every full sweep fills and every pass reads.
+#pragma once
+
+#include <vector>
+
+#include "engine/layer_pass.hpp"
+#include "engine/session.hpp"
+
+namespace strata {
+
+template <class T>
+class ForwardRows {
+ public:
+  explicit ForwardRows(Session<T>& session);
+
+  // X^k of layer index l from its inputs.
+  void transform(std::size_t layer, const Masks& masks);
+  // Z of layer index l (> 0) from X of l - 1; nothing for a layer that does not aggregate.
+  void aggregate(std::size_t layer);
+  // Both, for layers [0, last).
+  void sweep(std::size_t last, const Masks& masks);
+
+  [[nodiscard]] LayerInputs inputs(std::size_t layer) const;
+  [[nodiscard]] const RowStore& x(std::size_t layer) const { return x_[layer]; }
+  // X of the layer below: the features for layer 0.
+  [[nodiscard]] const RowStore& input_rows(std::size_t layer) const;
+  [[nodiscard]] const RowStore& logits() const { return x_.back(); }
+
+ private:
+  Session<T>& session_;
+  std::vector<RowStore> x_;  // by layer index; the last one holds the logits
+  std::vector<RowStore> z_;  // empty handles for layer 0 and for layers that do not aggregate
+};
+
+extern template class ForwardRows<float>;
+extern template class ForwardRows<double>;
+
+}  // namespace strata

@@ -1,0 +1,51 @@
+// A model as a list of layers, each an `aggregate` (over in-edges) and a `transform` (dense, per row). What a layer
+// computes follows from the model alone, never from budget or threads.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "engine/options.hpp"
+#include "engine/parameters.hpp"
+
+namespace strata {
+
+inline constexpr std::size_t kNoTensor = static_cast<std::size_t>(-1);
+
+// X^k = dropout(act(norm(P))), P = Z W^T + b [+ X^{k-1} W_root^T], Z = A X^{k-1} (or X^{k-1} itself without
+// aggregation). With transform_first the same map is read as P = Z + b [+ ...], Z = A (X^{k-1} W^T).
+struct LayerSpec {
+  std::size_t in = 0, out = 0;
+  Aggregation aggregation = Aggregation::none;
+  bool transform_first = false;  // A (X W^T) instead of (A X) W^T: full batch, where the layer narrows
+  bool has_norm = false;
+  Activation activation = Activation::none;
+  double input_dropout = 0, output_dropout = 0;
+  std::size_t group = 0;
+  // indices into Parameters::tensors(); kNoTensor if the layer has none
+  std::size_t weight = kNoTensor, bias = kNoTensor, root_weight = kNoTensor, norm_gain = kNoTensor,
+              norm_offset = kNoTensor;
+
+  [[nodiscard]] bool has_root() const { return root_weight != kNoTensor; }
+  [[nodiscard]] bool aggregates() const { return aggregation != Aggregation::none; }
+  [[nodiscard]] std::size_t z_width() const { return transform_first ? out : in; }
+};
+
+struct Model {
+  std::vector<LayerSpec> layers;  // layers[k-1] is layer k; with a linear head the last entry is the head
+  bool has_head = false;          // the last layer is a linear classifier (group "head")
+  std::size_t classes = 0;
+  std::vector<TensorSpec> tensors;
+  std::vector<std::string> group_names;
+
+  [[nodiscard]] bool uses_graph() const;
+  [[nodiscard]] bool has_dropout() const;
+};
+
+// Throws UsageError for what does not exist (a model without classes, zero layers, ...).
+[[nodiscard]] Model build_model(const ModelOptions& options, MethodKind method, std::size_t features,
+                                std::size_t classes);
+
+inline constexpr double kLayerNormEpsilon = 1e-5;  // PyTorch's
+
+}  // namespace strata

@@ -1,0 +1,75 @@
+// What strata-train is asked to do: the values behind the command line of design section 9, with their defaults.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "kernels/base/types.hpp"
+
+namespace strata {
+
+enum class MethodKind : std::uint8_t { full, iglu };
+enum class ModelKind : std::uint8_t { gcn, sage, mlp };
+enum class NormKind : std::uint8_t { none, layer };
+enum class ClassifierKind : std::uint8_t { automatic, none, linear };
+enum class OptimizerKind : std::uint8_t { adam, adam_tf, sgd };
+
+struct ModelOptions {
+  ModelKind kind = ModelKind::gcn;
+  std::size_t layers = 2;  // K: counts aggregations (linear layers for mlp)
+  std::size_t hidden = 64;
+  Activation activation = Activation::relu;
+  NormKind norm = NormKind::none;
+  Aggregation aggregation = Aggregation::none;  // none: the model's own (gcn sym, sage mean)
+  ClassifierKind classifier = ClassifierKind::automatic;
+  double dropout = 0;        // on the output of every hidden layer
+  double input_dropout = 0;  // on the input of layer 1's linear map (after aggregation)
+};
+
+struct OptimizerOptions {
+  OptimizerKind kind = OptimizerKind::adam;
+  double lr = 1e-2;
+  std::vector<std::pair<std::uint32_t, double>> lr_schedule;  // (first epoch counted from 0, rate), ascending
+  double weight_decay = 0;
+  bool decay_first_layer_only = false;  // Kipf & Welling 2017 regularise only the first layer
+  double clip = 0;                      // global gradient norm; 0: off
+
+  [[nodiscard]] double rate(std::uint32_t epoch_from_zero) const {
+    double rate = lr;
+    for (const auto& [first, value] : lr_schedule) {
+      if (epoch_from_zero >= first) rate = value;
+    }
+    return rate;
+  }
+};
+
+struct TrainOptions {
+  std::filesystem::path store, run, cache_dir;
+  MethodKind method = MethodKind::full;
+  ModelOptions model;
+  OptimizerOptions optimizer;
+  std::uint32_t epochs = 200;
+  std::size_t batch_size = 0;  // nodes in an IGLU batch; 0: the default of the method
+  std::uint64_t seed = 0;
+  std::uint32_t patience = 0;  // epochs without improvement before stopping; 0: never
+  double min_delta = 0;
+  std::string metric = "auto";    // auto | accuracy | micro-f1 | roc-auc
+  std::uint64_t host_memory = 0;  // bytes; 0: half of the machine's memory
+  std::uint64_t disk_limit = UINT64_MAX;
+  Codec codec = Codec::fp32;        // X and Z
+  Codec alpha_codec = Codec::fp32;  // alpha and gradients at aggregates
+  std::uint32_t threads = 0;        // 0: all cores
+  std::uint32_t eval_every = 1;
+  std::uint32_t checkpoint_every = 10;
+  std::uint32_t save_steps = 0;
+  std::filesystem::path init, batch_file;
+  std::string predict = "splits";   // splits | all | test | none | a file of original ids
+  std::string embeddings = "none";  // none | all | a file of original ids
+  bool keep_cache = false, resume = false, explain = false, force = false, quiet = false, verbose = false;
+  bool prefetch = true;
+};
+
+}  // namespace strata

@@ -1,0 +1,131 @@
+#include "engine/plan.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+#include "engine/external_spmm.hpp"
+#include "engine/layer_tile.hpp"
+#include "storage/shard.hpp"
+
+namespace strata {
+
+namespace {
+
+// Bytes of bookkeeping per tile of a row store (buffer manager).
+constexpr std::uint64_t kTileBookkeeping = 64;
+
+RowShape rows_of(const StoreInfo& store, std::size_t cols, Codec codec) { return {store.nodes, cols, codec}; }
+
+void add_forward_stores(const TrainOptions& options, const StoreInfo& store, const Model& model,
+                        std::vector<PlannedStore>& plan) {
+  for (std::size_t l = 0; l < model.layers.size(); ++l) {
+    const LayerSpec& layer = model.layers[l];
+    const std::string number = std::to_string(l + 1);
+    if (layer.aggregates()) plan.push_back({"Z" + number, rows_of(store, layer.z_width(), options.codec)});
+    if (layer.transform_first) plan.push_back({"U" + number, rows_of(store, layer.out, options.codec)});
+    const bool logits = l + 1 == model.layers.size();
+    plan.push_back({logits ? "logits" : "X" + number, rows_of(store, layer.out, logits ? Codec::fp32 : options.codec)});
+  }
+}
+
+// The gradients that a method holds at the same time: IGLU one alpha per hidden layer, full batch two neighbouring
+// ones.
+void add_alpha_stores(const TrainOptions& options, const StoreInfo& store, const Model& model,
+                      std::vector<PlannedStore>& plan) {
+  std::size_t widest_aggregate = 0;
+  for (std::size_t l = 1; l < model.layers.size(); ++l) {
+    const LayerSpec& layer = model.layers[l];
+    plan.push_back({"alpha" + std::to_string(l), rows_of(store, layer.in, options.alpha_codec)});
+    if (layer.transform_first) {
+      plan.push_back({"gradient at U" + std::to_string(l + 1), rows_of(store, layer.out, options.alpha_codec)});
+    }
+    if (layer.aggregates()) widest_aggregate = std::max(widest_aggregate, layer.z_width());
+  }
+  if (widest_aggregate > 0) plan.push_back({"gradient at Z", rows_of(store, widest_aggregate, options.alpha_codec)});
+}
+
+std::uint64_t fixed_bytes(const TrainOptions& options, const StoreInfo& store, const Model& model,
+                          std::uint64_t tiles) {
+  std::uint64_t bytes = store.nodes;  // training mask
+  bytes += store.task == Task::multilabel ? store.nodes * (divide_up(store.classes, 8) + 1) : store.nodes * 4;
+  for (const SplitInfo& split : store.splits) bytes += 4 * split.nodes;
+  if (model.uses_graph()) bytes += store.nodes * 4;
+  std::uint64_t parameters = 0;
+  for (const TensorSpec& tensor : model.tensors) parameters += tensor.size();
+  bytes += 4 * parameters * sizeof(float);
+  bytes += tiles * kTileBookkeeping;
+  bytes += 24 * divide_up(store.nodes, kChunkRows) * panel_count(store.feature_dim);
+  if (!options.batch_file.empty()) bytes += 4 * store.nodes;
+  return bytes + (1u << 20);  // page rounding of many small arrays
+}
+
+std::uint64_t group_size(const Model& model, std::size_t group) {
+  std::uint64_t size = 0;
+  for (const TensorSpec& tensor : model.tensors) size += tensor.group == group ? tensor.size() : 0;
+  return size;
+}
+
+}  // namespace
+
+std::vector<PlannedStore> plan_stores(const TrainOptions& options, const StoreInfo& store, const Model& model) {
+  std::vector<PlannedStore> plan;
+  plan.push_back({"features", rows_of(store, store.feature_dim, store.feature_codec)});
+  add_forward_stores(options, store, model, plan);
+  add_alpha_stores(options, store, model, plan);
+  return plan;
+}
+
+std::uint64_t MemoryPlan::gather_limit(std::uint64_t budget) const {
+  const std::uint64_t other = fixed + transient + spmm_overhead;
+  const std::uint64_t kept = fits ? graph + stores : 0;
+  return budget > other + kept ? budget - other - kept : 0;
+}
+
+MemoryPlan plan_memory(const TrainOptions& options, const StoreInfo& store, const Model& model, std::uint32_t threads) {
+  MemoryPlan plan;
+  const std::uint64_t slots = threads + (threads > 1 ? 1 : 0);
+  const std::uint64_t largest_tile = kChunkRows * kPanelColumns * sizeof(float);
+  const std::uint64_t pins = (slots + 1) * largest_tile;
+  std::uint64_t tiles = 0;
+  for (const PlannedStore& s : plan_stores(options, store, model)) {
+    plan.stores += s.shape.total_slot_bytes();
+    tiles += s.shape.chunks() * s.shape.panels();
+    if (s.name != "features") plan.scratch_disk += s.shape.total_slot_bytes();
+  }
+  plan.fixed = fixed_bytes(options, store, model, tiles);
+  plan.transient = 8 * store.nodes;
+  for (const LayerSpec& layer : model.layers) {
+    const auto bytes = LayerTile<float>::memory_bytes(layer, group_size(model, layer.group), {true, true, true});
+    plan.workspace = std::max(plan.workspace, slots * bytes + pins);
+  }
+  std::uint64_t widest = 0;
+  std::uint64_t shard = 0;
+  for (const std::vector<ShardInfo>* shards : {&store.in_shards, &store.out_shards}) {
+    for (const ShardInfo& info : *shards) {
+      plan.graph += Shard::memory_bytes(info);
+      shard = std::max(shard, Shard::memory_bytes(info));
+    }
+  }
+  for (std::size_t l = 0; l < model.layers.size(); ++l) {
+    const LayerSpec& layer = model.layers[l];
+    if (!layer.aggregates()) continue;
+    const std::size_t width = layer.z_width();
+    widest = std::max<std::uint64_t>(widest, width);
+    const Codec codec = l == 0 ? store.feature_codec : options.codec;
+    plan.gather_full = std::max<std::uint64_t>(plan.gather_full, store.nodes * encoded_row_bytes(codec, width));
+    plan.gather_least = std::max(plan.gather_least, least_gather_bytes(store.nodes, width, codec, options.codec));
+    if (l == 0) continue;
+    plan.gather_full =
+        std::max<std::uint64_t>(plan.gather_full, store.nodes * encoded_row_bytes(options.alpha_codec, width));
+    plan.gather_least =
+        std::max(plan.gather_least, least_gather_bytes(store.nodes, width, options.alpha_codec, options.alpha_codec));
+  }
+  plan.spmm_overhead = slots * kChunkRows * widest * sizeof(float) + shard + 2 * pins;
+  plan.least = plan.fixed + plan.transient + std::max(plan.workspace, plan.gather_least + plan.spmm_overhead);
+  plan.everything = plan.fixed + plan.transient + plan.graph + plan.stores + plan.gather_full +
+                    std::max(plan.workspace, plan.spmm_overhead);
+  plan.fits = plan.everything <= options.host_memory;
+  return plan;
+}
+
+}  // namespace strata

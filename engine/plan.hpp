@@ -1,0 +1,46 @@
+// What a run will take, before it starts: how many bytes stay in memory, what the row stores come to, the least budget
+// that would do, and whether everything fits. `--explain` prints it; a session refuses to start below `least`.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "engine/model.hpp"
+#include "engine/options.hpp"
+#include "storage/store.hpp"
+
+namespace strata {
+
+struct PlannedStore {
+  std::string name;
+  RowShape shape;
+};
+
+// The row stores a method keeps, in the order it makes them; the store's own features come first.
+[[nodiscard]] std::vector<PlannedStore> plan_stores(const TrainOptions& options, const StoreInfo& store,
+                                                    const Model& model);
+
+// All in bytes.
+struct MemoryPlan {
+  std::uint64_t fixed = 0;        // in memory from start to end: labels, splits, normalisation, parameters, bookkeeping
+  std::uint64_t transient = 0;    // for a while: degrees, permutations, scores
+  std::uint64_t graph = 0;        // all shards open
+  std::uint64_t stores = 0;       // all row stores
+  std::uint64_t workspace = 0;    // tiles of the widest dense pass, on all workers, and their pins
+  std::uint64_t gather_full = 0;  // columns of the widest SpMM, all at once
+  std::uint64_t gather_least = 0;   // the narrowest group of columns
+  std::uint64_t spmm_overhead = 0;  // SpMM's output tiles, pins and one open shard
+  std::uint64_t least = 0;          // the smallest budget that works
+  std::uint64_t everything = 0;     // the budget from which nothing is ever written to the cache
+  std::uint64_t scratch_disk = 0;   // the row stores on disk, should all of them spill
+  bool fits = false;                // everything <= options.host_memory
+
+  // What SpMM may gather with this budget.
+  [[nodiscard]] std::uint64_t gather_limit(std::uint64_t budget) const;
+};
+
+[[nodiscard]] MemoryPlan plan_memory(const TrainOptions& options, const StoreInfo& store, const Model& model,
+                                     std::uint32_t threads);
+
+}  // namespace strata

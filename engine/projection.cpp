@@ -1,0 +1,97 @@
+#include "engine/projection.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "engine/row_access.hpp"
+#include "kernels/linear.hpp"
+
+namespace strata {
+
+namespace {
+
+// kChunkRows rows of each matrix; what lies beyond the chunk's own rows is kept zero.
+template <class T>
+struct ProjectionTile {
+  ProjectionTile(const LayerSpec& layer, bool backward, MemoryBudget& budget)
+      : x(budget, kChunkRows * layer.in, "a tile of a projection"),
+        u(budget, kChunkRows * layer.out, "a tile of a projection") {
+    if (!backward) return;
+    below = Array<T>(budget, kChunkRows * layer.in, "a tile of a projection");
+    gradient = Array<T>(budget, layer.out * layer.in, "a tile of a projection");
+  }
+  Array<T> x, u, below, gradient;
+};
+
+template <class T>
+MatrixView<T> read_padded(const RowStore& store, std::size_t chunk, const Array<T>& to) {
+  const std::size_t cols = store.shape().cols;
+  const std::size_t rows = store.shape().chunk_rows(chunk);
+  read_chunk<T>(store, chunk, {to.data(), rows, cols});
+  std::fill(to.begin() + rows * cols, to.begin() + kChunkRows * cols, T{0});
+  return {to.data(), kChunkRows, cols};
+}
+
+template <class T>
+std::vector<ProjectionTile<T>> make_tiles(Session<T>& session, const LayerSpec& layer, std::size_t chunks,
+                                          bool backward) {
+  std::vector<ProjectionTile<T>> tiles;
+  for (std::size_t s = 0; s < std::min(session.workers.slots(), chunks); ++s) {
+    tiles.emplace_back(layer, backward, session.budget);
+  }
+  return tiles;
+}
+
+}  // namespace
+
+template <class T>
+void project_forward(Session<T>& session, std::size_t layer, const RowStore& x, RowStore& u) {
+  const LayerSpec& spec = session.model.layers[layer];
+  const std::size_t chunks = x.shape().chunks();
+  auto tiles = make_tiles(session, spec, chunks, false);
+  session.workers.ordered(
+      chunks,
+      [&](std::size_t chunk, std::size_t slot) {
+        ProjectionTile<T>& tile = tiles[slot];
+        const MatrixView<T> rows = read_padded<T>(x, chunk, tile.x);
+        const MatrixView<T> out(tile.u.data(), kChunkRows, spec.out);
+        cpu::linear_forward<T>(rows, session.parameters.matrix(spec.weight), nullptr, out, false);
+        write_chunk<T>(u, chunk, out);
+      },
+      [](std::size_t, std::size_t) {});
+}
+
+template <class T>
+void project_backward(Session<T>& session, std::size_t layer, const RowStore& x, const RowStore& v, const RowStore* add,
+                      RowStore& below) {
+  const LayerSpec& spec = session.model.layers[layer];
+  const std::size_t chunks = x.shape().chunks();
+  auto tiles = make_tiles(session, spec, chunks, true);
+  T* total = session.parameters.gradients().data() + session.parameters.tensors()[spec.weight].offset;
+  session.workers.ordered(
+      chunks,
+      [&](std::size_t chunk, std::size_t slot) {
+        ProjectionTile<T>& tile = tiles[slot];
+        const MatrixView<T> rows = read_padded<T>(x, chunk, tile.x);
+        const MatrixView<T> delta = read_padded<T>(v, chunk, tile.u);
+        const MatrixView<T> down(tile.below.data(), kChunkRows, spec.in);
+        cpu::linear_backward_weight<T>(delta, rows, {tile.gradient.data(), spec.out, spec.in}, false);
+        cpu::linear_backward_input<T>(delta, session.parameters.matrix(spec.weight), down, false);
+        if (add != nullptr) add_panels<T>(*add, chunk, 0, down);
+        write_chunk<T>(below, chunk, down);
+      },
+      [&](std::size_t, std::size_t slot) {
+        const Array<T>& part = tiles[slot].gradient;
+        for (std::size_t i = 0; i < part.size(); ++i) total[i] += part[i];
+      });
+}
+
+#define STRATA_INSTANTIATE(T)                                                                                    \
+  template void project_forward<T>(Session<T>&, std::size_t, const RowStore&, RowStore&);                        \
+  template void project_backward<T>(Session<T>&, std::size_t, const RowStore&, const RowStore&, const RowStore*, \
+                                    RowStore&);
+STRATA_INSTANTIATE(float)
+STRATA_INSTANTIATE(double)
+#undef STRATA_INSTANTIATE
+
+}  // namespace strata

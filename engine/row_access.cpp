@@ -1,0 +1,111 @@
+#include "engine/row_access.hpp"
+
+#include <algorithm>
+
+#include "kernels/base/error.hpp"
+#include "kernels/row_codec.hpp"
+
+namespace strata {
+
+namespace {
+
+template <class T>
+MatrixView<T> columns(MatrixView<T> m, std::size_t first, std::size_t count, std::size_t rows) {
+  return {m.data + first, rows, count, m.stride};
+}
+
+// The next run of consecutive ids within one chunk: [first, last) of ids.
+std::size_t run_end(std::span<const NodeId> ids, std::size_t first, std::size_t chunk) {
+  std::size_t last = first + 1;
+  while (last < ids.size() && ids[last] == ids[last - 1] + 1 && ids[last] / kChunkRows == chunk) ++last;
+  return last;
+}
+
+}  // namespace
+
+template <class T>
+void read_chunk(const RowStore& store, std::size_t chunk, MatrixView<T> out) {
+  const RowShape& shape = store.shape();
+  STRATA_ASSERT(out.cols == shape.cols && out.rows >= shape.chunk_rows(chunk));
+  for (std::size_t p = 0; p < shape.panels(); ++p) {
+    const std::size_t width = panel_width(shape.cols, p);
+    const Pin pin = store.pin_read(chunk, p);
+    cpu::decode_panel<T>(shape.codec, pin.bytes().data(), panel_row_bytes(shape.codec, width),
+                         columns(out, p * kPanelColumns, width, shape.chunk_rows(chunk)));
+  }
+}
+
+template <class T>
+void write_panels(RowStore& store, std::size_t chunk, std::size_t first_panel, MatrixView<const T> values) {
+  const RowShape& shape = store.shape();
+  const std::size_t count = panel_count(values.cols);
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t width = panel_width(shape.cols, first_panel + i);
+    Pin pin = store.pin_overwrite(chunk, first_panel + i);
+    cpu::encode_panel<T>(shape.codec, columns(values, i * kPanelColumns, width, shape.chunk_rows(chunk)),
+                         pin.bytes().data(), panel_row_bytes(shape.codec, width));
+  }
+}
+
+template <class T>
+void write_chunk(RowStore& store, std::size_t chunk, MatrixView<const T> values) {
+  STRATA_ASSERT(values.cols == store.shape().cols && values.rows >= store.shape().chunk_rows(chunk));
+  write_panels(store, chunk, 0, values);
+}
+
+template <class T>
+void add_panels(const RowStore& store, std::size_t chunk, std::size_t first_panel, MatrixView<T> values) {
+  const RowShape& shape = store.shape();
+  const std::size_t rows = shape.chunk_rows(chunk);
+  constexpr std::size_t kBlock = 64;  // rows decoded at a time
+  T block[kBlock * kPanelColumns];
+  for (std::size_t i = 0; i < panel_count(values.cols); ++i) {
+    const std::size_t width = panel_width(shape.cols, first_panel + i);
+    const std::size_t row_bytes = panel_row_bytes(shape.codec, width);
+    const Pin pin = store.pin_read(chunk, first_panel + i);
+    for (std::size_t first = 0; first < rows; first += kBlock) {
+      const std::size_t count = std::min(kBlock, rows - first);
+      cpu::decode_panel<T>(shape.codec, pin.bytes().data() + first * row_bytes, row_bytes, {block, count, width});
+      for (std::size_t r = 0; r < count; ++r) {
+        T* to = values.row(first + r) + i * kPanelColumns;
+        for (std::size_t c = 0; c < width; ++c) to[c] += block[r * width + c];
+      }
+    }
+  }
+}
+
+template <class T>
+void read_rows(const RowStore& store, std::span<const NodeId> ids, MatrixView<T> out) {
+  const RowShape& shape = store.shape();
+  STRATA_ASSERT(out.cols == shape.cols && out.rows >= ids.size());
+  std::size_t begin = 0;
+  while (begin < ids.size()) {
+    const std::size_t chunk = ids[begin] / kChunkRows;
+    const auto beyond = std::lower_bound(ids.begin() + begin, ids.end(), (chunk + 1) * kChunkRows);
+    const std::size_t end = static_cast<std::size_t>(beyond - ids.begin());
+    for (std::size_t p = 0; p < shape.panels(); ++p) {
+      const std::size_t width = panel_width(shape.cols, p);
+      const std::size_t row_bytes = panel_row_bytes(shape.codec, width);
+      const Pin pin = store.pin_read(chunk, p);
+      for (std::size_t first = begin; first < end;) {
+        const std::size_t last = std::min(run_end(ids, first, chunk), end);
+        cpu::decode_panel<T>(shape.codec, pin.bytes().data() + (ids[first] - chunk * kChunkRows) * row_bytes, row_bytes,
+                             columns(out.rows_range(first, last - first), p * kPanelColumns, width, last - first));
+        first = last;
+      }
+    }
+    begin = end;
+  }
+}
+
+#define STRATA_INSTANTIATE(T)                                                              \
+  template void read_chunk<T>(const RowStore&, std::size_t, MatrixView<T>);                \
+  template void write_chunk<T>(RowStore&, std::size_t, MatrixView<const T>);               \
+  template void write_panels<T>(RowStore&, std::size_t, std::size_t, MatrixView<const T>); \
+  template void add_panels<T>(const RowStore&, std::size_t, std::size_t, MatrixView<T>);   \
+  template void read_rows<T>(const RowStore&, std::span<const NodeId>, MatrixView<T>);
+STRATA_INSTANTIATE(float)
+STRATA_INSTANTIATE(double)
+#undef STRATA_INSTANTIATE
+
+}  // namespace strata

@@ -1,0 +1,88 @@
+#include "engine/run/run.hpp"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+
+#include "engine/run/machine.hpp"
+#include "engine/run/training_run.hpp"
+#include "kernels/base/error.hpp"
+
+namespace strata {
+
+namespace {
+
+void fill_defaults(TrainOptions& options) {
+  if (options.host_memory == 0) options.host_memory = usable_memory_bytes() / 2;
+  if (options.cache_dir.empty()) options.cache_dir = options.run / "cache";
+}
+
+RunDirectory::Start start_of(const TrainOptions& options) {
+  if (options.resume) return RunDirectory::Start::resume;
+  return options.force ? RunDirectory::Start::replace : RunDirectory::Start::fresh;
+}
+
+void check_same_run(const TrainOptions& options, const Checkpoint& checkpoint, const Settings& now) {
+  const std::string different = differences(checkpoint.fingerprint(), now);
+  if (!different.empty()) {
+    throw UsageError(fmt::format("--resume: {} was started with other settings: {}; give the same, or another --run",
+                                 options.run.string(), different));
+  }
+  if (checkpoint.state().epoch > options.epochs) {
+    throw UsageError(fmt::format("--epochs {}: {} has already trained {} epochs; give at least as many", options.epochs,
+                                 options.run.string(), checkpoint.state().epoch));
+  }
+}
+
+bool is_complete(const TrainOptions& options, const RunDirectory& directory, const Checkpoint& checkpoint) {
+  const bool trained = checkpoint.state().stopped_early || checkpoint.state().epoch == options.epochs;
+  return trained && fs::exists(directory.summary());
+}
+
+// The cache is empty by now. It goes with its default place; a directory the user named stays.
+void remove_cache(const TrainOptions& options) {
+  if (options.keep_cache || options.cache_dir != options.run / "cache") return;
+  std::error_code ignored;
+  fs::remove(options.cache_dir, ignored);
+}
+
+}  // namespace
+
+int run_training(TrainOptions options) {
+  fill_defaults(options);
+  const DirectoryLock store_lock(options.store, DirectoryLock::Kind::shared);
+  const Store store(options.store);
+  const Model model = build_model(options.model, options.method, store.info().feature_dim, store.info().classes);
+  const Metric metric = choose_metric(options.metric, store.info());
+  const RunPlan plan = plan_run(options, store.info(), model);
+  if (options.explain) {
+    std::fputs(explain(options, store.info(), model, plan).c_str(), stdout);
+    return 0;
+  }
+  check_resources(options, plan);
+
+  const RunDirectory directory(options.run, start_of(options));
+  const Settings settings = fingerprint(options, store);
+  const std::optional<Checkpoint> checkpoint =
+      options.resume ? Checkpoint::open(options.run) : std::optional<Checkpoint>();
+  if (checkpoint) {
+    check_same_run(options, *checkpoint, settings);
+    if (is_complete(options, directory, *checkpoint)) {
+      std::printf("%s is complete: nothing to do\n", options.run.string().c_str());
+      return 0;
+    }
+  } else if (options.resume && RunDirectory::holds_run(options.run)) {
+    if (!options.quiet) std::fprintf(stderr, "%s has no checkpoint yet: starting over\n", options.run.string().c_str());
+    directory.clear();
+  }
+  int status = 0;
+  {
+    TrainingRun run(options, store, plan, directory, settings, metric);
+    if (checkpoint) run.restore(*checkpoint);
+    status = run.run();
+  }
+  remove_cache(options);
+  return status;
+}
+
+}  // namespace strata

@@ -1,0 +1,40 @@
+// RUN: the directory of one training run, its lock, and what lies in it. While a RunDirectory lives nobody else can
+// write there.
+#pragma once
+
+#include <filesystem>
+
+#include "storage/file.hpp"
+
+namespace strata {
+
+class RunDirectory {
+ public:
+  enum class Start { fresh, resume, replace };
+  // Creates and locks the directory. fresh: UsageError when it holds a run. replace: a run in it is removed.
+  RunDirectory(const std::filesystem::path& path, Start start);
+
+  // Whether `path` holds anything of a run.
+  [[nodiscard]] static bool holds_run(const std::filesystem::path& path);
+
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+  [[nodiscard]] std::filesystem::path metrics() const { return path_ / "metrics.jsonl"; }
+  [[nodiscard]] std::filesystem::path summary() const { return path_ / "summary.json"; }
+  [[nodiscard]] std::filesystem::path model() const { return path_ / "model.safetensors"; }
+  [[nodiscard]] std::filesystem::path predictions() const { return path_ / "predictions.npy"; }
+  [[nodiscard]] std::filesystem::path prediction_ids() const { return path_ / "prediction_ids.npy"; }
+  [[nodiscard]] std::filesystem::path embeddings() const { return path_ / "embeddings.npy"; }
+  [[nodiscard]] std::filesystem::path embedding_ids() const { return path_ / "embedding_ids.npy"; }
+  // The weights after `step` steps: steps/000012.safetensors.
+  [[nodiscard]] std::filesystem::path step(std::uint64_t step) const;
+
+  // Removes everything of a run but not the directory, the lock, or files that are not a run's.
+  void clear() const;
+
+ private:
+  void remove_partial_files() const;
+  std::filesystem::path path_;
+  DirectoryLock lock_;
+};
+
+}  // namespace strata

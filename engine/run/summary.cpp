@@ -1,0 +1,102 @@
+#include "engine/run/summary.hpp"
+
+#include <tbb/version.h>
+
+#include <nlohmann/json.hpp>
+
+#include "engine/run/configuration.hpp"
+#include "kernels/base/cpu_info.hpp"
+#include "storage/checksum.hpp"
+
+namespace strata {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr int kSchemaVersion = 1;
+
+Json metric_of(const std::optional<SplitScore>& score) { return score ? Json(score->metric) : Json(nullptr); }
+Json loss_of(const std::optional<SplitScore>& score) { return score ? Json(score->loss) : Json(nullptr); }
+
+Json json_of(std::uint32_t epoch, const EpochScores& scores) {
+  return {{"epoch", epoch},
+          {"train", metric_of(scores.train)},
+          {"val", metric_of(scores.valid)},
+          {"test", metric_of(scores.test)},
+          {"train_loss", loss_of(scores.train)},
+          {"val_loss", loss_of(scores.valid)},
+          {"test_loss", loss_of(scores.test)}};
+}
+
+// The epoch whose parameters are in model.safetensors: the best, or the last where no epoch could be judged.
+Json kept_epoch(const RunState& state) {
+  if (state.best.known) return json_of(state.best.epoch, state.best.scores);
+  return json_of(state.epoch, state.last.value_or(EpochScores{}));
+}
+
+Json json_of(const Store& store) {
+  const std::string& manifest = store.manifest_text();
+  return {{"path", store.path().string()},
+          {"name", store.info().name},
+          {"nodes", store.info().nodes},
+          {"edges", store.info().edges},
+          {"manifest_checksum", checksum_text(checksum(std::as_bytes(std::span(manifest))))}};
+}
+
+Json libraries() {
+  return {{"compiler", __VERSION__},
+          {"tbb", TBB_runtime_version()},
+          {"nlohmann_json", std::to_string(NLOHMANN_JSON_VERSION_MAJOR) + "." +
+                                std::to_string(NLOHMANN_JSON_VERSION_MINOR) + "." +
+                                std::to_string(NLOHMANN_JSON_VERSION_PATCH)}};
+}
+
+Json json_of(const RunPlan& plan) {
+  return {{"least_bytes", plan.least},
+          {"everything_bytes", plan.memory.everything + plan.run_bytes},
+          {"fits_in_memory", plan.memory.fits},
+          {"fixed_bytes", plan.memory.fixed + plan.run_bytes},
+          {"graph_bytes", plan.memory.graph},
+          {"row_store_bytes", plan.memory.stores},
+          {"workspace_bytes", plan.memory.workspace},
+          {"cache_bytes_at_most", plan.cache_bytes},
+          {"output_bytes_at_most", plan.output_bytes}};
+}
+
+}  // namespace
+
+std::string summary_text(const TrainOptions& options, const Store& store, const RunPlan& plan, const RunState& state,
+                         const std::string& metric, const Measured& measured) {
+  Json json;
+  json["schema_version"] = kSchemaVersion;
+  json["strata_version"] = STRATA_VERSION;
+  json["configuration"] = all_settings(options);
+  json["seed"] = options.seed;
+  json["device"] = device_description();
+  json["libraries"] = libraries();
+  json["store"] = json_of(store);
+  json["metric"] = metric;
+  json["best"] = kept_epoch(state);
+  json["best_by"] = state.best.known ? "validation metric" : "last epoch";
+  json["last"] = json_of(state.epoch, state.last.value_or(EpochScores{}));
+  json["stopped_early"] = state.stopped_early;
+  json["totals"] = {{"epochs", state.epoch},
+                    {"steps", state.global_step},
+                    {"seconds", state.seconds},
+                    {"seconds_this_process", measured.seconds_here},
+                    {"bytes_read_this_process", measured.io.bytes_read},
+                    {"bytes_written_this_process", measured.io.bytes_written},
+                    {"parameters", measured.parameters},
+                    {"predicted_rows", measured.predicted_rows},
+                    {"embedded_rows", measured.embedded_rows}};
+  json["plan"] = json_of(plan);
+  json["measured"] = {
+      {"budget_bytes", options.host_memory},
+      {"peak_budget_bytes", measured.budget_peak_bytes},
+      {"peak_host_bytes", measured.peak_host_bytes},
+      {"seconds_per_epoch", measured.epochs_here == 0 ? 0.0 : measured.seconds_training_here / measured.epochs_here}};
+  return json.dump(2) + "\n";
+}
+
+}  // namespace strata

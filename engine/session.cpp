@@ -1,0 +1,64 @@
+#include "engine/session.hpp"
+
+#include <type_traits>
+
+#include "engine/first_aggregate.hpp"
+#include "kernels/base/error.hpp"
+
+namespace strata {
+
+namespace {
+
+MemoryPlan checked_plan(const TrainOptions& options, const StoreInfo& store, const Model& model,
+                        std::uint32_t threads) {
+  MemoryPlan plan = plan_memory(options, store, model, threads);
+  if (plan.least > options.host_memory) {
+    throw ResourceError("--host-memory " + format_bytes(options.host_memory) +
+                            " is too little for this store and model: at least " + format_bytes(plan.least) +
+                            " would do (" + std::to_string(plan.least) + " bytes)",
+                        plan.least);
+  }
+  if (!plan.fits && plan.scratch_disk > options.disk_limit) {
+    throw ResourceError("--disk-limit " + format_bytes(options.disk_limit) + " is too little: up to " +
+                            format_bytes(plan.scratch_disk) + " of row stores may go to " + options.cache_dir.string(),
+                        plan.scratch_disk);
+  }
+  return plan;
+}
+
+}  // namespace
+
+template <class T>
+Session<T>::Session(const TrainOptions& o, const Store& s, MemoryBudget& b)
+    : options(o),
+      store(s),
+      budget(b),
+      workers(o.threads),
+      model(build_model(o.model, o.method, s.info().feature_dim, s.info().classes)),
+      plan(checked_plan(o, s.info(), model, workers.threads())),
+      parameters(model.tensors, model.group_names, o.seed, b),
+      objective(s, b),
+      graph(s, model.layers.front().aggregation, b),
+      buffers(b, {o.cache_dir, o.disk_limit, false}) {
+  features = buffers.attach("features", store.features(budget));
+  if (!model.layers.front().aggregates()) return;
+  if (plan.fits) graph.make_resident();
+  spmm_memory.gather_limit = plan.gather_limit(budget.limit());
+  spmm_memory.keep = plan.fits;
+  aggregate = first_aggregate(*this);
+}
+
+template <class T>
+RowStore Session<T>::make_exact(const std::string& name, std::size_t cols) {
+  return make(name, cols, std::is_same_v<T, double> ? Codec::fp64 : Codec::fp32);
+}
+
+template <class T>
+void Session<T>::aggregate_rows(bool transposed, const RowStore& x, const RowStore* add, RowStore& out) {
+  external_spmm<T>(graph, transposed, x, add, out, workers, spmm_memory, budget);
+}
+
+template class Session<float>;
+template class Session<double>;
+
+}  // namespace strata

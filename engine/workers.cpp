@@ -1,0 +1,69 @@
+#include "engine/workers.hpp"
+
+#include <tbb/concurrent_queue.h>
+#include <tbb/parallel_for.h>
+#include <tbb/parallel_pipeline.h>
+
+#include <thread>
+#include <utility>
+
+namespace strata {
+
+namespace {
+std::uint32_t resolve(std::uint32_t threads) {
+  return threads != 0 ? threads : std::max(1u, std::thread::hardware_concurrency());
+}
+}  // namespace
+
+Workers::Workers(std::uint32_t threads)
+    : threads_(resolve(threads)),
+      control_(tbb::global_control::max_allowed_parallelism, threads_),
+      arena_(static_cast<int>(threads_)) {}
+
+void Workers::for_each(std::size_t n, const std::function<void(std::size_t)>& body) {
+  arena_.execute([&] {
+    tbb::parallel_for(
+        tbb::blocked_range<std::size_t>(0, n, 1),
+        [&](const tbb::blocked_range<std::size_t>& range) {
+          for (std::size_t i = range.begin(); i < range.end(); ++i) body(i);
+        },
+        tbb::simple_partitioner{});
+  });
+}
+
+void Workers::ordered(std::size_t n, const std::function<void(std::size_t, std::size_t)>& work,
+                      const std::function<void(std::size_t, std::size_t)>& reduce) {
+  if (threads_ == 1 || n <= 1) {
+    arena_.execute([&] {
+      for (std::size_t i = 0; i < n; ++i) {
+        work(i, 0);
+        reduce(i, 0);
+      }
+    });
+    return;
+  }
+  using Item = std::pair<std::size_t, std::size_t>;  // (i, slot)
+  tbb::concurrent_queue<std::size_t> free_slots;     // never empty for the source: there are as many slots as tokens
+  for (std::size_t s = 0; s < slots(); ++s) free_slots.push(s);
+  std::size_t next = 0;
+  arena_.execute([&] {
+    tbb::parallel_pipeline(
+        slots(),
+        tbb::make_filter<void, Item>(tbb::filter_mode::serial_in_order, [&](tbb::flow_control& control) -> Item {
+          std::size_t slot = 0;
+          if (next == n || !free_slots.try_pop(slot)) {
+            control.stop();
+            return {};
+          }
+          return {next++, slot};
+        }) & tbb::make_filter<Item, Item>(tbb::filter_mode::parallel, [&](Item item) {
+          work(item.first, item.second);
+          return item;
+        }) & tbb::make_filter<Item, void>(tbb::filter_mode::serial_in_order, [&](Item item) {
+          reduce(item.first, item.second);
+          free_slots.push(item.second);
+        }));
+  });
+}
+
+}  // namespace strata

@@ -1,0 +1,32 @@
+// The worker threads of a run: a oneTBB arena of a fixed size in which every pass runs.
+#pragma once
+
+#include <tbb/global_control.h>
+#include <tbb/task_arena.h>
+
+#include <cstdint>
+#include <functional>
+
+namespace strata {
+
+class Workers {
+ public:
+  explicit Workers(std::uint32_t threads);  // 0: all cores
+  [[nodiscard]] std::uint32_t threads() const { return threads_; }
+
+  // body(i) for i in [0, n), any order, in parallel. Exceptions reach the caller.
+  void for_each(std::size_t n, const std::function<void(std::size_t)>& body);
+
+  // work(i, slot) in parallel for i in [0, n); then reduce(i, slot) one at a time in ascending i. slot < slots() names
+  // a workspace that belongs to i from its work to the end of its reduce.
+  void ordered(std::size_t n, const std::function<void(std::size_t, std::size_t)>& work,
+               const std::function<void(std::size_t, std::size_t)>& reduce);
+  [[nodiscard]] std::size_t slots() const { return threads_ + (threads_ > 1 ? 1 : 0); }
+
+ private:
+  std::uint32_t threads_;
+  tbb::global_control control_;
+  tbb::task_arena arena_;
+};
+
+}  // namespace strata

@@ -1,0 +1,151 @@
+// Invariant 1: same seed, device and codecs give the same bits for every budget and thread count.
+#include <doctest/doctest.h>
+
+#include "engine/plan.hpp"
+#include "kernels/base/error.hpp"
+#include "tests/engine/fixture.hpp"
+
+namespace strata::test {
+namespace {
+
+struct Result {
+  std::vector<float> parameters, logits;
+  TierCounters counters;
+  std::uint64_t peak = 0;
+  bool operator==(const Result& o) const { return parameters == o.parameters && logits == o.logits; }
+};
+
+Result train(const Store& store, const TrainOptions& options) {
+  Engine<float> engine(store, options);
+  auto method = make_method<float>(engine.session);
+  method->prepare();
+  for (std::uint32_t epoch = 1; epoch <= 3; ++epoch) {
+    (void)method->train_epoch(epoch, nullptr, {});
+    if (options.eval_every == 1) (void)method->logits();
+  }
+  Result result;
+  result.logits = all_rows<float>(method->logits());
+  const auto values = engine.session.parameters.values();
+  result.parameters.assign(values.begin(), values.end());
+  result.counters = engine.session.buffers.counters();
+  result.peak = engine.budget.peak();
+  return result;
+}
+
+std::uint64_t least_budget(const Store& store, const TrainOptions& options) {
+  const Model model = build_model(options.model, options.method, store.info().feature_dim, store.info().classes);
+  return plan_memory(options, store.info(), model, options.threads).least;
+}
+
+TrainOptions options_for(MethodKind method, ModelKind model, const std::filesystem::path& directory) {
+  TrainOptions o = base_options(directory, false);
+  o.method = method;
+  o.model.kind = model;
+  o.model.hidden = 48;  // a whole panel and half of one
+  o.model.activation = Activation::relu;
+  o.model.norm = NormKind::layer;
+  o.model.dropout = 0.3;
+  o.model.input_dropout = 0.2;
+  o.optimizer.kind = OptimizerKind::adam;
+  o.batch_size = 2048;
+  return o;
+}
+
+TEST_CASE("budget, threads and evaluation rhythm change no bit") {
+  TempDir dir;
+  TinyStoreOptions o;
+  o.nodes = 20000;
+  o.edges = 60000;
+  o.features = 40;
+  o.classes = 5;
+  o.undirected = false;
+  o.shard_rows = 3072;
+  (void)make_tiny_store(dir.path() / "store", o);
+  const Store store(dir.path() / "store");
+  for (const MethodKind method : {MethodKind::full, MethodKind::iglu}) {
+    for (const ModelKind model : {ModelKind::gcn, ModelKind::sage, ModelKind::mlp}) {
+      TrainOptions options = options_for(method, model, dir.path());
+      const Result memory = train(store, options);
+      CHECK(memory.counters.bytes_written == 0);
+      for (const std::uint32_t threads : {1u, 2u, 3u}) {
+        options.threads = threads;
+        const std::uint64_t least = least_budget(store, options);
+        for (const std::uint64_t budget : {least, least + least / 2, std::uint64_t{1} << 30}) {
+          options.host_memory = budget;
+          options.eval_every = threads == 2 ? 0 : 1;
+          const Result result = train(store, options);
+          CHECK(result == memory);
+          CHECK(result.peak <= budget);
+          if (budget == least) CHECK(result.counters.bytes_written > 0);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("with narrower codecs a run is deterministic in the same way, and differs from fp32") {
+  TempDir dir;
+  TinyStoreOptions o;
+  o.nodes = 9000;
+  o.edges = 30000;
+  o.features = 40;
+  o.shard_rows = 2048;
+  (void)make_tiny_store(dir.path() / "store", o);
+  const Store store(dir.path() / "store");
+  for (const MethodKind method : {MethodKind::full, MethodKind::iglu}) {
+    TrainOptions options = options_for(method, ModelKind::sage, dir.path());
+    const Result exact = train(store, options);
+    for (const Codec codec : {Codec::fp16, Codec::bf16, Codec::int8}) {
+      options = options_for(method, ModelKind::sage, dir.path());
+      options.codec = options.alpha_codec = codec;
+      const Result memory = train(store, options);
+      CHECK_FALSE(memory == exact);
+      CHECK(relative_difference(memory.logits, exact.logits) < 0.5);
+      options.threads = 2;
+      options.host_memory = least_budget(store, options);
+      CHECK(train(store, options) == memory);
+    }
+  }
+}
+
+TEST_CASE("one byte below the least budget is refused, with the least that would do") {
+  TempDir dir;
+  (void)make_tiny_store(dir.path() / "store", TinyStoreOptions{});
+  const Store store(dir.path() / "store");
+  TrainOptions options = base_options(dir.path(), false);
+  const std::uint64_t least = least_budget(store, options);
+  options.host_memory = least - 1;
+  try {
+    (void)train(store, options);
+    FAIL("accepted");
+  } catch (const ResourceError& error) {
+    CHECK(error.least() == least);
+  }
+}
+
+TEST_CASE("thirty nodes are learnt by heart, in memory and by every method") {
+  TempDir dir;
+  TinyStoreOptions o;
+  o.nodes = 30;
+  o.edges = 40;
+  o.features = 12;
+  (void)make_tiny_store(dir.path() / "store", o);
+  const Store store(dir.path() / "store");
+  for (const MethodKind method : {MethodKind::full, MethodKind::iglu}) {
+    TrainOptions options = base_options(dir.path(), false);
+    options.method = method;
+    options.model.kind = ModelKind::sage;
+    options.model.hidden = 32;
+    options.model.layers = 2;
+    options.optimizer.kind = OptimizerKind::adam;
+    Engine<float> engine(store, options);
+    auto learner = make_method<float>(engine.session);
+    learner->prepare();
+    double loss = 0;
+    for (std::uint32_t epoch = 1; epoch <= 300; ++epoch) loss = learner->train_epoch(epoch, nullptr, {}).loss;
+    CHECK(loss < 0.01);
+  }
+}
+
+}  // namespace
+}  // namespace strata::test
