@@ -1,6 +1,4 @@
 // --batch-file: JSON lines, one a step.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
@@ -37,7 +35,7 @@ class BatchFileReader {
     for (const auto& [key, value] : step.items()) {
       if (key == "parts") lines_.fail("\"parts\" belong to methods on parts: give \"nodes\" for full and iglu");
       if (key != "epoch" && key != "group" && key != "nodes") {
-        lines_.fail(fmt::format("unknown key \"{}\": expected epoch, group and nodes", key));
+        lines_.fail("unknown key \"" + key + "\": expected epoch, group and nodes");
       }
     }
   }
@@ -65,10 +63,11 @@ class BatchFileReader {
     std::vector<NodeId> ids;
     ids.reserve(found->size());
     for (const nlohmann::json& id : *found) {
-      if (!id.is_number_unsigned()) lines_.fail(fmt::format("{} is not a node id", id.dump()));
+      if (!id.is_number_unsigned()) lines_.fail(id.dump() + " is not a node id");
       const std::uint64_t original = id.get<std::uint64_t>();
       if (original >= reordered_.size()) {
-        lines_.fail(fmt::format("node {} does not exist: the store has {} nodes", original, reordered_.size()));
+        lines_.fail("node " + std::to_string(original) + " does not exist: the store has " +
+                    std::to_string(reordered_.size()) + " nodes");
       }
       ids.push_back(reordered_[original]);
     }

@@ -1,6 +1,5 @@
 #include "engine/evaluation.hpp"
 
-#include <fmt/format.h>
 #include <tbb/enumerable_thread_specific.h>
 #include <tbb/global_control.h>
 #include <tbb/parallel_for.h>
@@ -117,17 +116,15 @@ void fill_keys(const RowStore& logits, const Labels& labels, std::span<const Nod
                    });
 }
 
-// As many tasks at a time as memory allows: fewer mean more passes over the logits, never another result.
-// What every thread needs to read its tile must stay free.
-Array<std::uint64_t> reserve_keys(std::size_t ids, std::size_t cols, std::size_t tasks, MemoryBudget& budget,
+// As many tasks at a time as memory allows: fewer mean more passes over the logits, never another result. tile_bytes:
+// what all threads together need to read their tiles must stay free.
+Array<std::uint64_t> reserve_keys(std::size_t ids, std::size_t tasks, std::uint64_t tile_bytes, MemoryBudget& budget,
                                   std::size_t& at_once) {
   const std::uint64_t one = ids * sizeof(std::uint64_t);
-  const std::size_t threads = tbb::global_control::active_value(tbb::global_control::max_allowed_parallelism);
-  const std::uint64_t tiles = (threads + 1) * kChunkRows * (cols + kPanelColumns) * sizeof(double);
   at_once = std::clamp<std::size_t>(budget.limit() / 4 / one, 1, tasks);
   for (;; at_once = (at_once + 1) / 2) {
     try {
-      const Reservation left = budget.reserve(tiles, "evaluation tiles");
+      const Reservation tiles = budget.reserve(tile_bytes, "evaluation tiles");
       return {budget, ids * at_once, "scores for ROC-AUC"};
     } catch (const ResourceError&) {
       if (at_once == 1) throw;
@@ -138,8 +135,10 @@ Array<std::uint64_t> reserve_keys(std::size_t ids, std::size_t cols, std::size_t
 template <class T>
 double mean_roc_auc(const RowStore& logits, const Labels& labels, std::span<const NodeId> ids, MemoryBudget& budget) {
   const std::size_t tasks = labels.task == Task::multiclass ? 1 : logits.shape().cols;
+  const std::size_t threads = tbb::global_control::active_value(tbb::global_control::max_allowed_parallelism);
+  const std::uint64_t tile = kChunkRows * logits.shape().cols * sizeof(T) + logits.shape().tile_slot(0, 0);
   std::size_t at_once = 0;
-  const Array<std::uint64_t> keys = reserve_keys(ids.size(), logits.shape().cols, tasks, budget, at_once);
+  const Array<std::uint64_t> keys = reserve_keys(ids.size(), tasks, threads * tile, budget, at_once);
   double sum = 0;
   std::size_t counted = 0;
   for (std::size_t first = 0; first < tasks; first += at_once) {
@@ -183,12 +182,10 @@ Metric choose_metric(const std::string& name, const StoreInfo& store) {
   }
   if (wanted == "roc-auc") {
     if (store.task == Task::multilabel || store.classes == 2) return Metric::roc_auc;
-    throw UsageError(
-        fmt::format("--metric roc-auc: needs multi-label targets or two classes, the store has {} classes; "
-                    "use accuracy",
-                    store.classes));
+    throw UsageError("--metric roc-auc: needs multi-label targets or two classes, the store has " +
+                     std::to_string(store.classes) + " classes; use accuracy");
   }
-  throw UsageError(fmt::format("--metric {}: use auto, accuracy, micro-f1 or roc-auc", wanted));
+  throw UsageError("--metric " + wanted + ": use auto, accuracy, micro-f1 or roc-auc");
 }
 
 template <class T>

@@ -56,8 +56,8 @@ template <class T>
 class SpmmRun {
  public:
   SpmmRun(const Graph<T>& graph, bool transposed, const RowStore& x, const RowStore* add, RowStore& out,
-          Workers& workers, MemoryBudget& budget)
-      : graph_(graph), transposed_(transposed), x_(x), add_(add), out_(out), workers_(workers), budget_(budget) {}
+          Workers& workers, ScratchMemory& scratch)
+      : graph_(graph), transposed_(transposed), x_(x), add_(add), out_(out), workers_(workers), scratch_(scratch) {}
 
   void run(const ColumnGroup& group, Buffer& gathered) {
     group_ = group;
@@ -65,9 +65,9 @@ class SpmmRun {
     const RowShape& shape = x_.shape();
     const EncodedRows source{shape.codec, gathered.data(), shape.rows, group.count,
                              encoded_row_bytes(shape.codec, group.count)};
+    ScratchMemory::Use scratch(scratch_);
     tiles_.clear();
-    for (std::size_t s = 0; s < workers_.slots(); ++s)
-      tiles_.emplace_back(budget_, kChunkRows * group.count, "SpMM output");
+    for (std::size_t s = 0; s < workers_.slots(); ++s) tiles_.push_back(scratch.take<T>(s, kChunkRows * group.count));
     if (graph_.resident()) {
       multiply_resident(source);
     } else {
@@ -171,16 +171,16 @@ class SpmmRun {
   const RowStore* add_;
   RowStore& out_;
   Workers& workers_;
-  MemoryBudget& budget_;
+  ScratchMemory& scratch_;
   ColumnGroup group_;
-  std::vector<Array<T>> tiles_;
+  std::vector<std::span<T>> tiles_;  // by slot
 };
 
 }  // namespace
 
 template <class T>
 void external_spmm(const Graph<T>& graph, bool transposed, const RowStore& x, const RowStore* add, RowStore& out,
-                   Workers& workers, SpmmMemory& memory, MemoryBudget& budget) {
+                   Workers& workers, SpmmMemory& memory, ScratchMemory& scratch, MemoryBudget& budget) {
   const RowShape& shape = x.shape();
   STRATA_ASSERT(out.shape().rows == shape.rows && out.shape().cols == shape.cols);
   const auto groups = plan_groups(shape.rows, shape.cols, shape.codec, out.shape().codec, memory.gather_limit);
@@ -192,7 +192,7 @@ void external_spmm(const Graph<T>& graph, bool transposed, const RowStore& x, co
     memory.buffer.release();
     memory.buffer = Buffer(budget, bytes, "the columns that SpMM gathers", true);
   }
-  SpmmRun<T> run(graph, transposed, x, add, out, workers, budget);
+  SpmmRun<T> run(graph, transposed, x, add, out, workers, scratch);
   for (const ColumnGroup& group : groups) run.run(group, memory.buffer);
   if (!memory.keep) memory.buffer.release();
 }
@@ -203,7 +203,7 @@ std::uint64_t least_gather_bytes(std::uint64_t rows, std::uint64_t cols, Codec c
 
 #define STRATA_INSTANTIATE(T)                                                                                  \
   template void external_spmm<T>(const Graph<T>&, bool, const RowStore&, const RowStore*, RowStore&, Workers&, \
-                                 SpmmMemory&, MemoryBudget&);
+                                 SpmmMemory&, ScratchMemory&, MemoryBudget&);
 STRATA_INSTANTIATE(float)
 STRATA_INSTANTIATE(double)
 #undef STRATA_INSTANTIATE

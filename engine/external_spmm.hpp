@@ -4,6 +4,7 @@
 #pragma once
 
 #include "engine/graph.hpp"
+#include "engine/scratch.hpp"
 #include "engine/workers.hpp"
 #include "kernels/base/budget.hpp"
 #include "storage/buffer_manager.hpp"
@@ -21,7 +22,7 @@ struct SpmmMemory {
 // after the sum. Throws ResourceError with the least that would do when not even the narrowest slice of columns fits.
 template <class T>
 void external_spmm(const Graph<T>& graph, bool transposed, const RowStore& x, const RowStore* add, RowStore& out,
-                   Workers& workers, SpmmMemory& memory, MemoryBudget& budget);
+                   Workers& workers, SpmmMemory& memory, ScratchMemory& scratch, MemoryBudget& budget);
 
 // Bytes of the narrowest gather that works for N rows of this codec.
 [[nodiscard]] std::uint64_t least_gather_bytes(std::uint64_t rows, std::uint64_t cols, Codec codec, Codec out_codec);

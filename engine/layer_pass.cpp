@@ -73,12 +73,16 @@ template <class T>
 class BackwardRun {
  public:
   BackwardRun(Session<T>& session, const BackwardPass<T>& pass)
-      : session_(session), pass_(pass), layer_(session.model.layers[pass.layer]), nodes_(pass.nodes, session.nodes()) {
+      : session_(session),
+        pass_(pass),
+        layer_(session.model.layers[pass.layer]),
+        nodes_(pass.nodes, session.nodes()),
+        scratch_(session.scratch) {
     STRATA_ASSERT(pass.output == nullptr || (pass.nodes.empty() && pass.alpha != nullptr));
     STRATA_ASSERT(pass.nodes.empty() || (pass.dz == nullptr && pass.dx == nullptr));
     const TileNeeds needs{true, pass.parameters, pass.dz != nullptr || pass.dx != nullptr};
     for (std::size_t s = 0; s < std::min(session.workers.slots(), nodes_.tiles()); ++s) {
-      slots_.push_back({{layer_, pass.layer, session.parameters, needs, session.budget}, {}, {}, false});
+      slots_.push_back({{layer_, pass.layer, session.parameters, needs, scratch_, s}, {}, {}, false});
     }
   }
 
@@ -158,6 +162,7 @@ class BackwardRun {
   const BackwardPass<T>& pass_;
   const LayerSpec& layer_;
   TileNodes nodes_;
+  ScratchMemory::Use scratch_;
   std::vector<Slot<T>> slots_;
   PassTotals totals_;
 };
@@ -173,9 +178,10 @@ void forward_pass(Session<T>& session, std::size_t layer, const LayerInputs& inp
     LayerTile<T> tile;
     std::vector<NodeId> ids;
   };
+  ScratchMemory::Use scratch(session.scratch);
   std::vector<ForwardSlot> slots;
   for (std::size_t s = 0; s < std::min(session.workers.slots(), nodes.tiles()); ++s) {
-    slots.push_back({{spec, layer, session.parameters, TileNeeds{}, session.budget}, {}});
+    slots.push_back({{spec, layer, session.parameters, TileNeeds{}, scratch, s}, {}});
   }
   session.workers.ordered(
       nodes.tiles(),

@@ -20,7 +20,7 @@ DropoutKey output_key(const Masks& masks, std::uint32_t layer) { return {masks.s
 
 template <class T>
 LayerTile<T>::LayerTile(const LayerSpec& layer, std::size_t layer_index, const Parameters<T>& parameters,
-                        TileNeeds needs, MemoryBudget& budget)
+                        TileNeeds needs, ScratchMemory::Use& scratch, std::size_t slot)
     : layer_(&layer),
       index_(static_cast<std::uint32_t>(layer_index)),
       parameters_(&parameters),
@@ -29,23 +29,22 @@ LayerTile<T>::LayerTile(const LayerSpec& layer, std::size_t layer_index, const P
   const std::size_t in = kChunkRows * layer.in;
   const std::size_t out = kChunkRows * layer.out;
   const std::size_t z = kChunkRows * layer.z_width();
-  const char* what = "a tile of a layer";
-  z_ = Array<T>(budget, z, what);
-  if (layer.has_root()) x_ = Array<T>(budget, in, what);
-  pre_ = Array<T>(budget, out, what);
+  z_ = scratch.take<T>(slot, z);
+  if (layer.has_root()) x_ = scratch.take<T>(slot, in);
+  pre_ = scratch.take<T>(slot, out);
   if (layer.has_norm) {
-    post_ = Array<T>(budget, out, what);
-    mean_ = Array<T>(budget, kChunkRows, what);
-    rstd_ = Array<T>(budget, kChunkRows, what);
-    norm_scratch_ = Array<T>(budget, layer.out, what);
+    post_ = scratch.take<T>(slot, out);
+    mean_ = scratch.take<T>(slot, kChunkRows);
+    rstd_ = scratch.take<T>(slot, kChunkRows);
+    norm_scratch_ = scratch.take<T>(slot, layer.out);
   }
-  y_ = Array<T>(budget, out, what);
-  if (needs.backward) dy_ = Array<T>(budget, out, what);
-  if (needs.inputs && !layer.transform_first) dz_ = Array<T>(budget, in, what);
-  if (needs.inputs && layer.has_root()) dx_ = Array<T>(budget, in, what);
+  y_ = scratch.take<T>(slot, out);
+  if (needs.backward) dy_ = scratch.take<T>(slot, out);
+  if (needs.inputs && !layer.transform_first) dz_ = scratch.take<T>(slot, in);
+  if (needs.inputs && layer.has_root()) dx_ = scratch.take<T>(slot, in);
   if (needs.parameters) {
     const auto [first, last] = parameters.group_range(layer.group);
-    gradients_ = Array<T>(budget, last - first, what);
+    gradients_ = scratch.take<T>(slot, last - first);
   }
 }
 
@@ -64,7 +63,7 @@ std::uint64_t LayerTile<T>::memory_bytes(const LayerSpec& layer, std::size_t gro
 }
 
 template <class T>
-void LayerTile<T>::clear_padding(const Array<T>& a, std::size_t cols) const {
+void LayerTile<T>::clear_padding(std::span<T> a, std::size_t cols) const {
   std::fill(a.begin() + ids_.size() * cols, a.begin() + kChunkRows * cols, T{0});
 }
 

@@ -7,7 +7,7 @@
 
 #include "engine/model.hpp"
 #include "engine/parameters.hpp"
-#include "kernels/base/budget.hpp"
+#include "engine/scratch.hpp"
 
 namespace strata {
 
@@ -29,7 +29,7 @@ template <class T>
 class LayerTile {
  public:
   LayerTile(const LayerSpec& layer, std::size_t layer_index, const Parameters<T>& parameters, TileNeeds needs,
-            MemoryBudget& budget);
+            ScratchMemory::Use& scratch, std::size_t slot);
   [[nodiscard]] static std::uint64_t memory_bytes(const LayerSpec& layer, std::size_t group_size, TileNeeds needs);
 
   // Call with the tile's node ids, then fill z() (and x() of a layer with a root term): rows ids.size().
@@ -52,14 +52,14 @@ class LayerTile {
   void backward(const Masks& masks);
   // After backward(): gradients of the group's tensors (laid out like the group; that of a transform-first layer's
   // weight is zero here), at the aggregate, at the root input.
-  [[nodiscard]] std::span<T> parameter_gradients() const { return gradients_.span(); }
+  [[nodiscard]] std::span<T> parameter_gradients() const { return gradients_; }
   [[nodiscard]] MatrixView<T> dz() const { return layer_->transform_first ? dy() : used(dz_, layer_->in); }
   [[nodiscard]] MatrixView<T> dx() const { return used(dx_, layer_->in); }
 
  private:
-  [[nodiscard]] MatrixView<T> full(const Array<T>& a, std::size_t cols) const { return {a.data(), kChunkRows, cols}; }
-  [[nodiscard]] MatrixView<T> used(const Array<T>& a, std::size_t cols) const { return {a.data(), ids_.size(), cols}; }
-  void clear_padding(const Array<T>& a, std::size_t cols) const;
+  [[nodiscard]] MatrixView<T> full(std::span<T> a, std::size_t cols) const { return {a.data(), kChunkRows, cols}; }
+  [[nodiscard]] MatrixView<T> used(std::span<T> a, std::size_t cols) const { return {a.data(), ids_.size(), cols}; }
+  void clear_padding(std::span<T> a, std::size_t cols) const;
   [[nodiscard]] T* gradient_of(std::size_t tensor) const;
   void mask_input(const Masks& masks);
   void add_bias(const T* bias);
@@ -73,7 +73,7 @@ class LayerTile {
   std::size_t group_first_;
   bool from_output_ = false;
   std::span<const NodeId> ids_;
-  Array<T> z_, x_, pre_, post_, y_, dy_, dz_, dx_, mean_, rstd_, norm_scratch_, gradients_;
+  std::span<T> z_, x_, pre_, post_, y_, dy_, dz_, dx_, mean_, rstd_, norm_scratch_, gradients_;
 };
 
 extern template class LayerTile<float>;

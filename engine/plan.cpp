@@ -77,7 +77,7 @@ std::vector<PlannedStore> plan_stores(const TrainOptions& options, const StoreIn
 
 std::uint64_t MemoryPlan::gather_limit(std::uint64_t budget) const {
   const std::uint64_t other = fixed + transient + spmm_overhead;
-  const std::uint64_t kept = fits ? graph + stores : 0;
+  const std::uint64_t kept = fits ? graph + stores + workspace : 0;
   return budget > other + kept ? budget - other - kept : 0;
 }
 
@@ -122,8 +122,8 @@ MemoryPlan plan_memory(const TrainOptions& options, const StoreInfo& store, cons
   }
   plan.spmm_overhead = slots * kChunkRows * widest * sizeof(float) + shard + 2 * pins;
   plan.least = plan.fixed + plan.transient + std::max(plan.workspace, plan.gather_least + plan.spmm_overhead);
-  plan.everything = plan.fixed + plan.transient + plan.graph + plan.stores + plan.gather_full +
-                    std::max(plan.workspace, plan.spmm_overhead);
+  plan.everything =
+      plan.fixed + plan.transient + plan.graph + plan.stores + plan.gather_full + plan.workspace + plan.spmm_overhead;
   plan.fits = plan.everything <= options.host_memory;
   return plan;
 }

@@ -13,18 +13,17 @@ namespace {
 // kChunkRows rows of each matrix; what lies beyond the chunk's own rows is kept zero.
 template <class T>
 struct ProjectionTile {
-  ProjectionTile(const LayerSpec& layer, bool backward, MemoryBudget& budget)
-      : x(budget, kChunkRows * layer.in, "a tile of a projection"),
-        u(budget, kChunkRows * layer.out, "a tile of a projection") {
+  ProjectionTile(const LayerSpec& layer, bool backward, ScratchMemory::Use& scratch, std::size_t slot)
+      : x(scratch.take<T>(slot, kChunkRows * layer.in)), u(scratch.take<T>(slot, kChunkRows * layer.out)) {
     if (!backward) return;
-    below = Array<T>(budget, kChunkRows * layer.in, "a tile of a projection");
-    gradient = Array<T>(budget, layer.out * layer.in, "a tile of a projection");
+    below = scratch.take<T>(slot, kChunkRows * layer.in);
+    gradient = scratch.take<T>(slot, layer.out * layer.in);
   }
-  Array<T> x, u, below, gradient;
+  std::span<T> x, u, below, gradient;
 };
 
 template <class T>
-MatrixView<T> read_padded(const RowStore& store, std::size_t chunk, const Array<T>& to) {
+MatrixView<T> read_padded(const RowStore& store, std::size_t chunk, std::span<T> to) {
   const std::size_t cols = store.shape().cols;
   const std::size_t rows = store.shape().chunk_rows(chunk);
   read_chunk<T>(store, chunk, {to.data(), rows, cols});
@@ -34,10 +33,10 @@ MatrixView<T> read_padded(const RowStore& store, std::size_t chunk, const Array<
 
 template <class T>
 std::vector<ProjectionTile<T>> make_tiles(Session<T>& session, const LayerSpec& layer, std::size_t chunks,
-                                          bool backward) {
+                                          bool backward, ScratchMemory::Use& scratch) {
   std::vector<ProjectionTile<T>> tiles;
   for (std::size_t s = 0; s < std::min(session.workers.slots(), chunks); ++s) {
-    tiles.emplace_back(layer, backward, session.budget);
+    tiles.emplace_back(layer, backward, scratch, s);
   }
   return tiles;
 }
@@ -48,7 +47,8 @@ template <class T>
 void project_forward(Session<T>& session, std::size_t layer, const RowStore& x, RowStore& u) {
   const LayerSpec& spec = session.model.layers[layer];
   const std::size_t chunks = x.shape().chunks();
-  auto tiles = make_tiles(session, spec, chunks, false);
+  ScratchMemory::Use scratch(session.scratch);
+  auto tiles = make_tiles(session, spec, chunks, false, scratch);
   session.workers.ordered(
       chunks,
       [&](std::size_t chunk, std::size_t slot) {
@@ -66,7 +66,8 @@ void project_backward(Session<T>& session, std::size_t layer, const RowStore& x,
                       RowStore& below) {
   const LayerSpec& spec = session.model.layers[layer];
   const std::size_t chunks = x.shape().chunks();
-  auto tiles = make_tiles(session, spec, chunks, true);
+  ScratchMemory::Use scratch(session.scratch);
+  auto tiles = make_tiles(session, spec, chunks, true, scratch);
   T* total = session.parameters.gradients().data() + session.parameters.tensors()[spec.weight].offset;
   session.workers.ordered(
       chunks,
@@ -81,7 +82,7 @@ void project_backward(Session<T>& session, std::size_t layer, const RowStore& x,
         write_chunk<T>(below, chunk, down);
       },
       [&](std::size_t, std::size_t slot) {
-        const Array<T>& part = tiles[slot].gradient;
+        const std::span<T> part = tiles[slot].gradient;
         for (std::size_t i = 0; i < part.size(); ++i) total[i] += part[i];
       });
 }

@@ -39,7 +39,9 @@ Session<T>::Session(const TrainOptions& o, const Store& s, MemoryBudget& b)
       parameters(model.tensors, model.group_names, o.seed, b),
       objective(s, b),
       graph(s, model.layers.front().aggregation, b),
-      buffers(b, {o.cache_dir, o.disk_limit, false}) {
+      buffers(b, {o.cache_dir, o.disk_limit, false}),
+      scratch(b, workers.slots()) {
+  if (plan.fits) scratch.keep(plan.workspace / workers.slots());
   features = buffers.attach("features", store.features(budget));
   if (!model.layers.front().aggregates()) return;
   if (plan.fits) graph.make_resident();
@@ -55,7 +57,7 @@ RowStore Session<T>::make_exact(const std::string& name, std::size_t cols) {
 
 template <class T>
 void Session<T>::aggregate_rows(bool transposed, const RowStore& x, const RowStore* add, RowStore& out) {
-  external_spmm<T>(graph, transposed, x, add, out, workers, spmm_memory, budget);
+  external_spmm<T>(graph, transposed, x, add, out, workers, spmm_memory, scratch, budget);
 }
 
 template class Session<float>;

@@ -13,6 +13,7 @@
 #include "engine/options.hpp"
 #include "engine/parameters.hpp"
 #include "engine/plan.hpp"
+#include "engine/scratch.hpp"
 #include "engine/workers.hpp"
 #include "kernels/base/budget.hpp"
 #include "storage/buffer_manager.hpp"
@@ -40,6 +41,7 @@ class Session {
   Objective<T> objective;
   Graph<T> graph;
   BufferManager buffers;
+  ScratchMemory scratch;
   SpmmMemory spmm_memory;
   RowStore features;   // X^0 as the store has it
   RowStore aggregate;  // Z^1 = A X^0; empty when layer 1 does not aggregate

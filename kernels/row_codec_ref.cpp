@@ -1,5 +1,6 @@
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "kernels/base/error.hpp"
 #include "kernels/base/small_float.hpp"
@@ -19,13 +20,13 @@ Stored get(const std::byte* from, std::size_t index) {
   return value;
 }
 
-// Largest magnitude of a row; NaN if it holds one, so that the whole panel row decodes to NaN.
+// Largest magnitude of a row; the plain quiet NaN if it holds one, so that the whole panel row decodes to NaN.
 template <class T>
 T largest_magnitude(const T* values, std::size_t count) {
   T largest = 0;
   for (std::size_t i = 0; i < count; ++i) {
     const T magnitude = std::abs(values[i]);
-    if (std::isnan(magnitude)) return magnitude;
+    if (std::isnan(magnitude)) return std::numeric_limits<T>::quiet_NaN();
     if (magnitude > largest) largest = magnitude;
   }
   return largest;

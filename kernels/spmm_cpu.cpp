@@ -130,7 +130,7 @@ void run(const Job& job) {
 void spmm_float(const SparseRows& a, const EdgeScale<float>& scale, const EncodedRows& x, MatrixView<float> out) {
   if (a.rows == 0 || x.cols == 0) return;
   const std::size_t row_bytes = encoded_row_bytes(x.codec, x.cols);
-  const std::size_t distance = std::clamp<std::size_t>(8192 / row_bytes, 2, 32);
+  const std::size_t distance = std::clamp<std::size_t>(2048 / row_bytes, 8, 32);
   const Job job{a, scale, x, out, a.offsets[a.rows], row_bytes, distance};
   switch (x.codec) {
     case Codec::fp32: return run<Codec::fp32>(job);

@@ -69,7 +69,12 @@ void SpillFile::write(const RowShape& shape, std::size_t tile, std::span<const s
 
 void SpillFile::read(const RowShape& shape, std::size_t tile, std::uint64_t expected, std::span<std::byte> slot) const {
   const std::size_t chunk = tile / shape.panels(), panel = tile % shape.panels();
-  file_.read_at(slot_offset(shape, tile), slot);
+  const std::uint64_t offset = slot_offset(shape, tile);
+  file_.read_at(offset, slot);
+  if (!file_.is_direct()) {
+    ::posix_fadvise(file_.descriptor(), static_cast<off_t>(offset), static_cast<off_t>(slot.size()),
+                    POSIX_FADV_DONTNEED);
+  }
   const std::uint64_t found = checksum(slot.first(shape.tile_bytes(chunk, panel)));
   if (found != expected) {
     throw DamagedError(file_.path().string(), "chunk " + std::to_string(chunk) + ", panel " + std::to_string(panel),

@@ -23,16 +23,6 @@ struct Store::State {
 
 namespace {
 
-void require_store(const fs::path& directory) {
-  std::error_code ignored;
-  if (!fs::exists(directory, ignored)) {
-    throw InputError(directory.string(), "", "no such store; make one with strata-convert");
-  }
-  if (!fs::exists(directory / kManifestName, ignored)) {
-    throw InputError(directory.string(), "", "holds no manifest.json, so it is no store; make one with strata-convert");
-  }
-}
-
 // Before the lock, so that a directory that is no store is not given a lock file.
 DirectoryLock lock_shared(const fs::path& directory) {
   require_store(directory);

@@ -11,8 +11,15 @@
 
 namespace strata {
 
+namespace {
+DirectoryLock lock_exclusive(const fs::path& directory) {
+  require_store(directory);
+  return {directory, DirectoryLock::Kind::exclusive};
+}
+}  // namespace
+
 StoreEditor::StoreEditor(const fs::path& directory)
-    : store_(directory, DirectoryLock(directory, DirectoryLock::Kind::exclusive)),
+    : store_(directory, lock_exclusive(directory)),
       manifest_{store_.info(), store_.listed_files()} {
   clear_left_overs();
 }

@@ -107,6 +107,16 @@ void verify_described_file(const fs::path& directory, const StoreFile& entry,
   }
 }
 
+void require_store(const fs::path& directory) {
+  std::error_code ignored;
+  if (!fs::exists(directory, ignored)) {
+    throw InputError(directory.string(), "", "no such store; make one with strata-convert");
+  }
+  if (!fs::exists(directory / "manifest.json", ignored)) {
+    throw InputError(directory.string(), "", "holds no manifest.json, so it is no store; make one with strata-convert");
+  }
+}
+
 bool is_plain_relative(const std::string& file) {
   const fs::path path(file);
   return !file.empty() && path.is_relative() &&

@@ -19,6 +19,9 @@ void verify_described_file(const std::filesystem::path& directory, const StoreFi
 // Cheaper: DamagedError unless the file is there, has the recorded size, and (all but plain ones) the recorded header.
 void check_described_file(const std::filesystem::path& directory, const StoreFile& entry);
 
+// InputError unless the directory is there and holds a manifest.json.
+void require_store(const std::filesystem::path& directory);
+
 // Whether a name from a manifest stays below its directory.
 [[nodiscard]] bool is_plain_relative(const std::string& file);
 

@@ -59,16 +59,16 @@ void RunDisplay::end_epoch(const RunState& state, const EpochScores& scores, dou
     held_back_ = line;
     return;
   }
+  held_back_.clear();
   show(line, false);
 }
 
 void RunDisplay::finish() {
-  if (!held_back_.empty()) show(held_back_, true);
+  if (!held_back_.empty()) show(std::exchange(held_back_, {}), true);
   end_line();
 }
 
 void RunDisplay::show(const std::string& line, bool last) {
-  held_back_.clear();
   last_shown_ = Clock::now();
   if (terminal_) {
     std::fprintf(stderr, "\r\033[K%s", line.c_str());

@@ -32,7 +32,8 @@ Array<NodeId> nodes_of_splits(const std::vector<std::string>& names, const Store
   std::size_t count = 0;
   for (const std::string& name : names) {
     if (!store.has_split(name)) continue;
-    for (const NodeId id : store.split(name, budget).span()) ids[count++] = original[id];
+    const Array<NodeId> members = store.split(name, budget);
+    for (const NodeId id : members) ids[count++] = original[id];
   }
   return sorted_unique(std::move(ids), count, budget);
 }

@@ -230,7 +230,8 @@ void GraphStage::write(StoreWriter& writer) {
     }
   }
   spool_.reset();
-  raw_in_ = raw_out_ = Array<std::uint32_t>();
+  raw_in_ = Array<std::uint32_t>();
+  raw_out_ = Array<std::uint32_t>();
 }
 
 }  // namespace strata

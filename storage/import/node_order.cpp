@@ -74,7 +74,7 @@ void invert(NodeOrder& order) {
 
 }  // namespace
 
-std::uint64_t metis_bytes(std::uint64_t nodes, std::uint64_t entries) { return 20 * entries + 100 * nodes; }
+std::uint64_t metis_bytes(std::uint64_t nodes, std::uint64_t entries) { return 50 * entries + 100 * nodes; }
 
 bool metis_can_index(std::uint64_t nodes, std::uint64_t entries) {
   constexpr auto kLargest = static_cast<std::uint64_t>(std::numeric_limits<idx_t>::max());

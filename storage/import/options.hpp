@@ -30,7 +30,7 @@ struct SyntheticOptions {
   std::uint64_t classes = 16;
   std::uint64_t communities = 0;  // 0: one per class (16 per class when labels are clustered); a multiple of classes
   std::uint64_t feature_dim = 128;
-  double signal = 1.0;
+  double signal = 0.1;
   double homophily = 0.8;
   double power_law = 2.5;  // exponent of the degree distribution, > 1; 0: equal expected degrees
   bool multi_label = false;
