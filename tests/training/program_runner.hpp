@@ -1,0 +1,51 @@
+// strata-train as a process of its own, and the stores and files its tests look at.
+#pragma once
+
+#include <sys/types.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "tests/support/tiny_store.hpp"
+
+namespace strata::test {
+
+struct Outcome {
+  int status = 0;     // exit status; 128 + signal when a signal ended it
+  std::string out;    // standard output
+  std::string error;  // standard error
+};
+
+// One running strata-train. Its output goes to files in `scratch`.
+class Program {
+ public:
+  // environment: "NAME=value" entries added to the caller's.
+  Program(const std::filesystem::path& scratch, const std::vector<std::string>& arguments,
+          const std::vector<std::string>& environment = {});
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+  ~Program();
+  void send(int signal) const;
+  [[nodiscard]] bool running();
+  [[nodiscard]] Outcome wait();
+
+ private:
+  std::filesystem::path scratch_;
+  pid_t process_ = -1;
+  int raw_status_ = 0;
+};
+
+[[nodiscard]] Outcome train(const std::filesystem::path& scratch, const std::vector<std::string>& arguments,
+                            const std::vector<std::string>& environment = {});
+
+// A store of a few chunks and shards whose reordering is not the identity. Returns original_of_reordered.
+std::vector<NodeId> make_reordered_store(const std::filesystem::path& directory, std::uint32_t nodes,
+                                         bool multilabel = false);
+
+[[nodiscard]] std::string content(const std::filesystem::path& file);  // "" when it does not exist
+[[nodiscard]] std::vector<std::string> lines(const std::filesystem::path& file);
+// metrics.jsonl without what may differ between two runs: seconds, bytes, hits and memory.
+[[nodiscard]] std::vector<std::string> lasting_metrics(const std::filesystem::path& run);
+
+}  // namespace strata::test

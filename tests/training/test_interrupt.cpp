@@ -1,0 +1,215 @@
+// Runs that are stopped, killed, or meet a failing disk: resumed, they end in the same bytes as a run left alone.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <fstream>
+#include <thread>
+
+#include "kernels/base/rng.hpp"
+#include "tests/support/temp_dir.hpp"
+#include "tests/training/program_runner.hpp"
+
+namespace strata::test {
+namespace {
+
+using namespace std::chrono_literals;
+using Words = std::vector<std::string>;
+using Clock = std::chrono::steady_clock;
+
+constexpr auto kPatience = 120s;  // on a busy machine
+
+struct Runs {
+  Runs() { make_reordered_store(directory / "store", 2500); }
+  [[nodiscard]] std::filesystem::path run(const std::string& name) const { return directory.path() / name; }
+  [[nodiscard]] Words words(const std::string& name, const Words& more) const {
+    Words all{"--store",
+              (directory / "store").string(),
+              "--run",
+              run(name).string(),
+              "--hidden",
+              "16",
+              "--threads",
+              "2",
+              "--dropout",
+              "0.2",
+              "--checkpoint-every",
+              "2"};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
+  Outcome go(const std::string& name, const Words& more, const Words& environment = {}) {
+    return train(directory.path(), words(name, more), environment);
+  }
+  TempDir directory;
+};
+
+Words operator+(Words a, const Words& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+void check_same_results(const std::filesystem::path& a, const std::filesystem::path& b) {
+  CHECK(content(a / "model.safetensors") == content(b / "model.safetensors"));
+  CHECK(content(a / "predictions.npy") == content(b / "predictions.npy"));
+  CHECK(content(a / "prediction_ids.npy") == content(b / "prediction_ids.npy"));
+  CHECK_FALSE(content(a / "model.safetensors").empty());
+  CHECK(lasting_metrics(a) == lasting_metrics(b));
+  CHECK(std::filesystem::exists(a / "summary.json"));
+  CHECK_FALSE(std::filesystem::exists(a / "cache"));
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(a)) {
+    CAPTURE(entry.path().string());
+    CHECK_FALSE(entry.path().filename().string().ends_with(".partial"));
+  }
+}
+
+// Until the run has written so many metrics lines, or ended.
+void wait_for_epochs(Program& program, const std::filesystem::path& run, std::size_t epochs) {
+  const Clock::time_point give_up = Clock::now() + kPatience;
+  while (program.running() && lines(run / "metrics.jsonl").size() < epochs && Clock::now() < give_up) {
+    std::this_thread::sleep_for(2ms);
+  }
+}
+
+const std::vector<Words> kMethods = {{"--method", "full", "--epochs", "60"},
+                                     {"--method", "iglu", "--batch-size", "800", "--epochs", "25"}};
+
+TEST_CASE("SIGINT and SIGTERM: the epoch is finished, a checkpoint written, and the run goes on to the same bytes") {
+  Runs runs;
+  for (const Words& method : kMethods) {
+    REQUIRE(runs.go("whole", method).status == 0);
+    for (const int signal : {SIGINT, SIGTERM}) {
+      Program program(runs.directory.path(), runs.words("stopped", method));
+      wait_for_epochs(program, runs.run("stopped"), 3);
+      program.send(signal);
+      const Outcome outcome = program.wait();
+      CAPTURE(outcome.error);
+      CHECK(outcome.status == 128 + signal);
+      CHECK(outcome.error.find("--resume") != std::string::npos);
+      CHECK_FALSE(std::filesystem::exists(runs.run("stopped") / "summary.json"));
+      const std::size_t before = lines(runs.run("stopped") / "metrics.jsonl").size();
+      CHECK(before >= 3);
+      const Outcome resumed = runs.go("stopped", method + Words{"--resume"});
+      REQUIRE_MESSAGE(resumed.status == 0, resumed.error);
+      CHECK(resumed.error.find("after epoch " + std::to_string(before)) != std::string::npos);
+      check_same_results(runs.run("stopped"), runs.run("whole"));
+      std::filesystem::remove_all(runs.run("stopped"));
+    }
+    std::filesystem::remove_all(runs.run("whole"));
+  }
+}
+
+TEST_CASE("a second signal ends the run at once") {
+  Runs runs;
+  Program program(runs.directory.path(), runs.words("run", {"--epochs", "1000000"}));
+  wait_for_epochs(program, runs.run("run"), 1);
+  // Between two signals the program may have noticed the first and stopped by itself: both end with 130.
+  program.send(SIGINT);
+  program.send(SIGINT);
+  CHECK(program.wait().status == 130);
+}
+
+TEST_CASE("kill -9 at any moment, resumed until done, ends in the same bytes") {
+  Runs runs;
+  CounterRng rng(20240607, Stream::synthetic);
+  for (const Words& method : kMethods) {
+    const Clock::time_point begin = Clock::now();
+    REQUIRE(runs.go("whole", method).status == 0);
+    const auto whole = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin);
+    int kills = 0;
+    for (int attempt = 0; attempt < 400; ++attempt) {
+      Program program(runs.directory.path(), runs.words("killed", method + Words{"--resume"}));
+      // Up to a third of a whole run: time for some epochs, or for none.
+      std::this_thread::sleep_for(
+          std::chrono::microseconds(rng.below(static_cast<std::uint32_t>(whole.count() / 3) + 1)));
+      if (kills < 12 && program.running()) {
+        program.send(SIGKILL);
+        CHECK(program.wait().status == 128 + SIGKILL);
+        ++kills;
+        continue;
+      }
+      const Outcome outcome = program.wait();
+      REQUIRE_MESSAGE(outcome.status == 0, outcome.error);
+      break;
+    }
+    CHECK(kills > 0);
+    check_same_results(runs.run("killed"), runs.run("whole"));
+    std::filesystem::remove_all(runs.run("killed"));
+    std::filesystem::remove_all(runs.run("whole"));
+  }
+}
+
+TEST_CASE("killed in any write, rename or sync, resumed, it ends in the same bytes") {
+  Runs runs;
+  const Words words{"--method", "full", "--epochs", "6", "--save-steps", "2"};
+  REQUIRE(runs.go("whole", words).status == 0);
+  for (const char* operation : {"write", "rename", "sync"}) {
+    bool fired = true;
+    for (int call = 1; fired && call < 200; call += call < 12 ? 1 : 5) {
+      const std::string failpoint = std::string(operation) + ":" + std::to_string(call) + ":kill";
+      CAPTURE(failpoint);
+      const Outcome killed = runs.go("killed", words, {"STRATA_FAILPOINT=" + failpoint});
+      fired = killed.status != 0;
+      if (fired) CHECK(killed.status == 128 + SIGKILL);
+      const Outcome resumed = runs.go("killed", words + Words{"--resume"});
+      REQUIRE_MESSAGE(resumed.status == 0, resumed.error);
+      check_same_results(runs.run("killed"), runs.run("whole"));
+      for (const char* name :
+           {"000000.safetensors", "000002.safetensors", "000004.safetensors", "000006.safetensors"}) {
+        CHECK(content(runs.run("killed") / "steps" / name) == content(runs.run("whole") / "steps" / name));
+      }
+      std::filesystem::remove_all(runs.run("killed"));
+    }
+    CHECK_FALSE(fired);  // the last failpoint lay beyond the run's last call
+  }
+}
+
+TEST_CASE("a full disk ends with status 4, and the run goes on once there is room") {
+  Runs runs;
+  const Words words{"--method", "full", "--epochs", "6"};
+  REQUIRE(runs.go("whole", words).status == 0);
+  for (const int call : {2, 5, 9}) {
+    const std::string failpoint = "write:" + std::to_string(call) + "+:enospc";
+    CAPTURE(failpoint);
+    const Outcome full = runs.go("full", words, {"STRATA_FAILPOINT=" + failpoint});
+    CHECK(full.status == 4);
+    const Outcome resumed = runs.go("full", words + Words{"--resume"});
+    REQUIRE_MESSAGE(resumed.status == 0, resumed.error);
+    check_same_results(runs.run("full"), runs.run("whole"));
+    std::filesystem::remove_all(runs.run("full"));
+  }
+}
+
+TEST_CASE("without a checkpoint a resumed run starts over and says so") {
+  Runs runs;
+  const Words plain{"--store", (runs.directory / "store").string(), "--run", runs.run("run").string(), "--hidden",
+                    "16"};
+  Program program(runs.directory.path(), plain + Words{"--epochs", "100000", "--checkpoint-every", "0"});
+  wait_for_epochs(program, runs.run("run"), 2);
+  program.send(SIGKILL);
+  static_cast<void>(program.wait());
+  const Outcome resumed = train(runs.directory.path(), plain + Words{"--epochs", "5", "--resume"});
+  CHECK(resumed.status == 0);
+  CHECK(resumed.error.find("starting over") != std::string::npos);
+  CHECK(lines(runs.run("run") / "metrics.jsonl").size() == 5);
+}
+
+TEST_CASE("a damaged checkpoint ends with status 5, naming file and block") {
+  Runs runs;
+  const Words words{"--method", "full", "--epochs", "4"};
+  REQUIRE(runs.go("run", words).status == 0);
+  std::filesystem::remove(runs.run("run") / "summary.json");
+  const std::filesystem::path file = runs.run("run") / "checkpoint" / "state.bin";
+  std::string bytes = content(file);
+  bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
+  std::ofstream(file, std::ios::binary | std::ios::trunc) << bytes;
+  const Outcome outcome = runs.go("run", words + Words{"--resume"});
+  CHECK(outcome.status == 5);
+  CHECK(outcome.error.find("state.bin") != std::string::npos);
+  CHECK(outcome.error.find("checksum") != std::string::npos);
+  CHECK(std::count(outcome.error.begin(), outcome.error.end(), '\n') == 1);
+}
+
+}  // namespace
+}  // namespace strata::test

@@ -1,0 +1,409 @@
+// The command line of strata-train: every option of the contract is known, and what this version lacks is refused.
+#include <doctest/doctest.h>
+
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "kernels/base/error.hpp"
+#include "tests/support/temp_dir.hpp"
+#include "tools/train_declare.hpp"
+#include "tools/train_options.hpp"
+
+namespace strata {
+namespace {
+
+using Words = std::vector<std::string>;
+
+TrainOptions parse(Words words) {
+  Words all{"strata-train", "--store", "s", "--run", "r"};
+  all.insert(all.end(), words.begin(), words.end());
+  std::vector<char*> arguments;
+  for (std::string& word : all) arguments.push_back(word.data());
+  TrainOptions options;
+  const bool goes_on = parse_train_options(static_cast<int>(arguments.size()), arguments.data(), options);
+  CHECK(goes_on);
+  return options;
+}
+
+// The message of the UsageError (exit status 2), or "" when there is none.
+std::string refusal(Words words) {
+  try {
+    static_cast<void>(parse(std::move(words)));
+  } catch (const UsageError& error) {
+    CHECK(error.status() == ExitStatus::usage);
+    return error.what();
+  }
+  return "";
+}
+
+bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+TEST_CASE("defaults are those of TrainOptions") {
+  const TrainOptions parsed = parse({});
+  const TrainOptions standard;
+  CHECK(parsed.store == "s");
+  CHECK(parsed.run == "r");
+  CHECK(parsed.method == standard.method);
+  CHECK(parsed.model.kind == standard.model.kind);
+  CHECK(parsed.model.layers == standard.model.layers);
+  CHECK(parsed.model.hidden == standard.model.hidden);
+  CHECK(parsed.model.activation == standard.model.activation);
+  CHECK(parsed.model.norm == standard.model.norm);
+  CHECK(parsed.model.aggregation == standard.model.aggregation);
+  CHECK(parsed.model.classifier == standard.model.classifier);
+  CHECK(parsed.model.dropout == standard.model.dropout);
+  CHECK(parsed.model.input_dropout == standard.model.input_dropout);
+  CHECK(parsed.optimizer.kind == standard.optimizer.kind);
+  CHECK(parsed.optimizer.lr == standard.optimizer.lr);
+  CHECK(parsed.optimizer.lr_schedule.empty());
+  CHECK(parsed.optimizer.weight_decay == standard.optimizer.weight_decay);
+  CHECK(parsed.optimizer.clip == standard.optimizer.clip);
+  CHECK(parsed.epochs == standard.epochs);
+  CHECK(parsed.batch_size == standard.batch_size);
+  CHECK(parsed.seed == standard.seed);
+  CHECK(parsed.patience == standard.patience);
+  CHECK(parsed.metric == standard.metric);
+  CHECK(parsed.host_memory == standard.host_memory);
+  CHECK(parsed.disk_limit == standard.disk_limit);
+  CHECK(parsed.codec == standard.codec);
+  CHECK(parsed.alpha_codec == standard.alpha_codec);
+  CHECK(parsed.threads == standard.threads);
+  CHECK(parsed.eval_every == standard.eval_every);
+  CHECK(parsed.checkpoint_every == standard.checkpoint_every);
+  CHECK(parsed.save_steps == standard.save_steps);
+  CHECK(parsed.predict == standard.predict);
+  CHECK(parsed.embeddings == standard.embeddings);
+  CHECK(parsed.prefetch == standard.prefetch);
+  CHECK(parsed.init.empty());
+  CHECK(parsed.batch_file.empty());
+  CHECK(parsed.cache_dir.empty());
+}
+
+TEST_CASE("values arrive where they belong") {
+  const TrainOptions o = parse({"--method",
+                                "iglu",
+                                "--model",
+                                "sage",
+                                "--layers",
+                                "3",
+                                "--hidden",
+                                "256",
+                                "--activation",
+                                "elu",
+                                "--layer-norm",
+                                "layer",
+                                "--classifier",
+                                "linear",
+                                "--dropout",
+                                "0.5",
+                                "--input-dropout",
+                                "0.25",
+                                "--batch-size",
+                                "5000",
+                                "--optimizer",
+                                "adam-tf",
+                                "--lr",
+                                "5e-3",
+                                "--lr-schedule",
+                                "0:1e-2,40:1e-3",
+                                "--weight-decay",
+                                "5e-4",
+                                "--clip",
+                                "1",
+                                "--seed",
+                                "18446744073709551615",
+                                "--patience",
+                                "7",
+                                "--min-delta",
+                                "0.01",
+                                "--metric",
+                                "roc-auc",
+                                "--host-memory",
+                                "512MiB",
+                                "--codec",
+                                "fp16",
+                                "--alpha-codec",
+                                "bf16",
+                                "--cache-dir",
+                                "c",
+                                "--disk-limit",
+                                "1GB",
+                                "--keep-cache",
+                                "--checkpoint-every",
+                                "3",
+                                "--resume",
+                                "--eval-every",
+                                "2",
+                                "--predict",
+                                "all",
+                                "--embeddings",
+                                "ids.npy",
+                                "--init",
+                                "m.safetensors",
+                                "--batch-file",
+                                "b.jsonl",
+                                "--save-steps",
+                                "4",
+                                "--threads",
+                                "2",
+                                "--no-prefetch",
+                                "--decay-first-layer-only",
+                                "--epochs",
+                                "12",
+                                "--quiet",
+                                "--device",
+                                "cpu",
+                                "--gpu-memory",
+                                "8GiB",
+                                "--iglu-order",
+                                "inverted",
+                                "--iglu-refresh",
+                                "1.0"});
+  CHECK(o.method == MethodKind::iglu);
+  CHECK(o.model.kind == ModelKind::sage);
+  CHECK(o.model.layers == 3);
+  CHECK(o.model.hidden == 256);
+  CHECK(o.model.activation == Activation::elu);
+  CHECK(o.model.norm == NormKind::layer);
+  CHECK(o.model.classifier == ClassifierKind::linear);
+  CHECK(o.model.dropout == 0.5);
+  CHECK(o.model.input_dropout == 0.25);
+  CHECK(o.batch_size == 5000);
+  CHECK(o.optimizer.kind == OptimizerKind::adam_tf);
+  CHECK(o.optimizer.lr == 5e-3);
+  REQUIRE(o.optimizer.lr_schedule.size() == 2);
+  CHECK(o.optimizer.rate(39) == 1e-2);
+  CHECK(o.optimizer.rate(40) == 1e-3);
+  CHECK(o.optimizer.weight_decay == 5e-4);
+  CHECK(o.optimizer.clip == 1);
+  CHECK(o.optimizer.decay_first_layer_only);
+  CHECK(o.seed == UINT64_MAX);
+  CHECK(o.patience == 7);
+  CHECK(o.min_delta == 0.01);
+  CHECK(o.metric == "roc-auc");
+  CHECK(o.host_memory == std::uint64_t{512} << 20);
+  CHECK(o.disk_limit == 1000000000);
+  CHECK(o.codec == Codec::fp16);
+  CHECK(o.alpha_codec == Codec::bf16);
+  CHECK(o.cache_dir == "c");
+  CHECK(o.keep_cache);
+  CHECK(o.checkpoint_every == 3);
+  CHECK(o.resume);
+  CHECK(o.eval_every == 2);
+  CHECK(o.predict == "all");
+  CHECK(o.embeddings == "ids.npy");
+  CHECK(o.init == "m.safetensors");
+  CHECK(o.batch_file == "b.jsonl");
+  CHECK(o.save_steps == 4);
+  CHECK(o.threads == 2);
+  CHECK_FALSE(o.prefetch);
+  CHECK(o.epochs == 12);
+  CHECK(o.quiet);
+}
+
+TEST_CASE("the aggregation's normalisation depends on the model") {
+  CHECK(parse({"--aggregation-norm", "sym"}).model.aggregation == Aggregation::sym);
+  CHECK(parse({"--aggregation-norm", "row"}).model.aggregation == Aggregation::row_with_self);
+  CHECK(parse({"--model", "sage", "--aggregation-norm", "row"}).model.aggregation == Aggregation::mean);
+  CHECK(has(refusal({"--model", "mlp", "--aggregation-norm", "row"}), "does not aggregate"));
+}
+
+TEST_CASE("methods, models and forms of the contract that this version lacks are refused, saying what it has") {
+  for (const char* method :
+       {"gas", "vrgcn", "mvs", "visagnn", "digest", "graphsage", "clustergcn", "graphsaint", "sgc"}) {
+    CHECK(has(refusal({"--method", method}), "supports full, iglu"));
+  }
+  for (const char* model : {"saint", "vrgcn", "gat", "gcnii", "appnp", "pna"}) {
+    CHECK(has(refusal({"--model", model}), "supports gcn, sage, mlp"));
+  }
+  CHECK(has(refusal({"--method", "frobnicate"}), "use full, iglu"));
+  CHECK(has(refusal({"--model", "frobnicate"}), "use gcn, sage, mlp"));
+  CHECK(has(refusal({"--iglu-order", "backprop"}), "supports inverted"));
+  CHECK(has(refusal({"--iglu-refresh", "0.5"}), "use 1"));
+  CHECK(has(refusal({"--iglu-refresh", "2"}), "use 1"));
+  CHECK(has(refusal({"--device", "cuda"}), "CPU"));
+  CHECK(has(refusal({"--device", "cuda:1"}), "CPU"));
+  CHECK(has(refusal({"--device", "tpu"}), "auto or cpu"));
+  CHECK(has(refusal({"--residual", "add"}), "--residual add"));
+  CHECK(has(refusal({"--layer-norm", "batch"}), "supports none, layer"));
+  CHECK(has(refusal({"--predictor", "sat"}), "sat"));
+  CHECK(has(refusal({"--codec", "fp64"}), "fp32, fp16, bf16, int8"));
+  CHECK(has(refusal({"--batch-size", "100"}), "whole graph"));
+}
+
+TEST_CASE("options of other methods pass with their defaults and are refused with anything else") {
+  CHECK(foreign_train_options().size() > 20);
+  for (const ForeignOption& option : foreign_train_options()) {
+    CAPTURE(option.name);
+    const std::string name = std::string("--") + option.name;
+    CHECK(refusal({name, "17"}).starts_with(name + " 17: belongs to"));
+    if (*option.standard != '\0') CHECK(refusal({name, option.standard}).empty());
+  }
+  CHECK(refusal({"--mvs-gamma", "1e-1"}).empty());  // the same number, written another way
+}
+
+TEST_CASE("values that make no sense are refused") {
+  const std::vector<Words> wrong = {{"--layers", "0"},
+                                    {"--layers", "-1"},
+                                    {"--layers", "two"},
+                                    {"--layers", "2.5"},
+                                    {"--hidden", "0"},
+                                    {"--dropout", "1"},
+                                    {"--dropout", "-0.1"},
+                                    {"--dropout", "nan"},
+                                    {"--lr", "0"},
+                                    {"--lr", "-1"},
+                                    {"--lr", "inf"},
+                                    {"--lr", "1e-2x"},
+                                    {"--lr-schedule", "5"},
+                                    {"--lr-schedule", "0:"},
+                                    {"--lr-schedule", ":1"},
+                                    {"--lr-schedule", "0:1,"},
+                                    {"--lr-schedule", "4:1,4:2"},
+                                    {"--lr-schedule", "0:0"},
+                                    {"--weight-decay", "-1"},
+                                    {"--clip", "-1"},
+                                    {"--epochs", "-1"},
+                                    {"--epochs", "4294967296"},
+                                    {"--seed", "-1"},
+                                    {"--patience", "x"},
+                                    {"--min-delta", "-1"},
+                                    {"--metric", "recall"},
+                                    {"--host-memory", "0"},
+                                    {"--host-memory", "lots"},
+                                    {"--disk-limit", "x"},
+                                    {"--gpu-memory", "x"},
+                                    {"--codec", "int4"},
+                                    {"--alpha-codec", ""},
+                                    {"--optimizer", "lion"},
+                                    {"--activation", "swish"},
+                                    {"--layer-norm", "x"},
+                                    {"--classifier", "x"},
+                                    {"--eval-every", "x"},
+                                    {"--predict", ""},
+                                    {"--embeddings", ""},
+                                    {"--save-steps", "-1"},
+                                    {"--resume", "--force"},
+                                    {"--quiet", "--verbose"},
+                                    {"--unknown", "1"},
+                                    {"stray"},
+                                    {"--epoch", "3"},
+                                    {"--patience", "3", "--eval-every", "0"}};
+  for (const Words& words : wrong) {
+    CAPTURE(words[0]);
+    CAPTURE(words.back());
+    CHECK_FALSE(refusal(words).empty());
+  }
+}
+
+TEST_CASE("store and run are needed") {
+  char program[] = "strata-train", store[] = "--store", run[] = "--run", name[] = "x";
+  TrainOptions options;
+  char* without_run[] = {program, store, name};
+  CHECK_THROWS_AS(static_cast<void>(parse_train_options(3, without_run, options)), UsageError);
+  char* without_store[] = {program, run, name};
+  CHECK_THROWS_AS(static_cast<void>(parse_train_options(3, without_store, options)), UsageError);
+}
+
+TEST_CASE("a configuration file gives options, the command line wins") {
+  const TempDir directory;
+  std::ofstream(directory / "config")
+      << "# comment\nhidden = 32\nlayers = 4\nlr-schedule = 0:0.1,5:0.01\nquiet = true\n";
+  const TrainOptions o = parse({"--config", (directory / "config").string(), "--layers", "2"});
+  CHECK(o.model.hidden == 32);
+  CHECK(o.model.layers == 2);
+  CHECK(o.optimizer.lr_schedule.size() == 2);
+  CHECK(o.quiet);
+  std::ofstream(directory / "bad") << "no-such-option = 3\n";
+  CHECK_FALSE(refusal({"--config", (directory / "bad").string()}).empty());
+  CHECK_FALSE(refusal({"--config", (directory / "absent").string()}).empty());
+}
+
+TEST_CASE("--help teaches every option of the contract") {
+  std::ostringstream text;
+  text << train_usage() << declare_train_options();
+  for (const char* name : {"store",
+                           "run",
+                           "method",
+                           "predictor",
+                           "model",
+                           "layers",
+                           "hidden",
+                           "heads",
+                           "activation",
+                           "layer-norm",
+                           "aggregation-norm",
+                           "residual",
+                           "classifier",
+                           "epochs",
+                           "batch-size",
+                           "batch-parts",
+                           "parts",
+                           "optimizer",
+                           "lr",
+                           "lr-schedule",
+                           "weight-decay",
+                           "clip",
+                           "dropout",
+                           "input-dropout",
+                           "seed",
+                           "patience",
+                           "min-delta",
+                           "metric",
+                           "host-memory",
+                           "gpu-memory",
+                           "device",
+                           "codec",
+                           "alpha-codec",
+                           "cache-dir",
+                           "disk-limit",
+                           "keep-cache",
+                           "checkpoint-every",
+                           "resume",
+                           "explain",
+                           "trace",
+                           "eval-every",
+                           "predict",
+                           "embeddings",
+                           "init",
+                           "batch-file",
+                           "parts-file",
+                           "save-steps",
+                           "iglu-order",
+                           "iglu-refresh",
+                           "gas-refresh-at-eval",
+                           "gas-noise",
+                           "vrgcn-neighbours",
+                           "vrgcn-cvd",
+                           "mvs-gamma",
+                           "mvs-inner",
+                           "mvs-frozen-p",
+                           "digest-interval",
+                           "fanout",
+                           "saint-sampler",
+                           "visagnn-augment",
+                           "visagnn-attention",
+                           "visagnn-lambda",
+                           "visagnn-drop",
+                           "visagnn-beta",
+                           "sat-window",
+                           "sat-every",
+                           "sat-lr",
+                           "sat-hidden",
+                           "sat-precision",
+                           "predict-format",
+                           "threads",
+                           "config",
+                           "quiet",
+                           "verbose",
+                           "help",
+                           "version",
+                           "force"}) {
+    CAPTURE(name);
+    CHECK(has(text.str(), std::string("--") + name + " "));
+  }
+}
+
+}  // namespace
+}  // namespace strata

@@ -1,0 +1,194 @@
+#include "tools/train_declare.hpp"
+
+#include "tools/program.hpp"
+
+namespace po = boost::program_options;
+
+namespace strata {
+
+namespace {
+
+constexpr ForeignOption kForeignOptions[] = {
+    {"predictor", "NAME", "none", "predictor sat"},
+    {"heads", "H", "1", "model gat"},
+    {"residual", "NAME", "none", "models with residual connections"},
+    {"batch-parts", "B", "1", "methods on parts (gas and its kin)"},
+    {"parts", "N", "0", "methods on parts (gas and its kin)"},
+    {"parts-file", "FILE", "", "methods on parts (gas and its kin)"},
+    {"gas-refresh-at-eval", "on|off", "on", "method gas"},
+    {"gas-noise", "X", "0", "method gas"},
+    {"vrgcn-neighbours", "N", "2", "method vrgcn"},
+    {"vrgcn-cvd", "on|off", "off", "method vrgcn"},
+    {"mvs-gamma", "X", "0.1", "method mvs"},
+    {"mvs-inner", "N", "20", "method mvs"},
+    {"mvs-frozen-p", "on|off", "off", "method mvs"},
+    {"digest-interval", "N", "1", "method digest"},
+    {"fanout", "N,N", "25,10", "method graphsage"},
+    {"saint-sampler", "rw|node", "rw", "method graphsaint"},
+    {"visagnn-augment", "NAME", "sum", "method visagnn"},
+    {"visagnn-attention", "on|off", "on", "method visagnn"},
+    {"visagnn-lambda", "X", "0.3", "method visagnn"},
+    {"visagnn-drop", "X|off", "1.5", "method visagnn"},
+    {"visagnn-beta", "X", "1", "method visagnn"},
+    {"sat-window", "N", "5", "predictor sat"},
+    {"sat-every", "N", "10", "predictor sat"},
+    {"sat-lr", "X", "0.1", "predictor sat"},
+    {"sat-hidden", "D", "0", "predictor sat"},
+    {"sat-precision", "N", "2", "predictor sat"},
+    {"predict-format", "npy|ogb", "npy", "a later version"},
+    {"trace", "FILE", "", "a later version"},
+};
+
+constexpr unsigned kLineLength = 110;
+
+auto text(const char* standard, const char* value_name) {
+  return po::value<std::string>()->default_value(standard)->value_name(value_name);
+}
+auto path(const char* value_name) {
+  return po::value<std::string>()->default_value("", "none")->value_name(value_name);
+}
+
+po::options_description data_options() {
+  po::options_description group("Data", kLineLength);
+  auto add = group.add_options();
+  add("store", path("STORE"), "the store that strata-convert wrote (needed)");
+  add("run", path("RUN"), "directory for everything this run writes (needed)");
+  add("predict", text("splits", "WHAT"),
+      "nodes whose logits go to RUN/predictions.npy: splits (train, valid and test), test, all, none, or a FILE of "
+      "original ids (.npy, or text with one a line)");
+  add("embeddings", text("none", "WHAT"),
+      "nodes whose last hidden rows go to RUN/embeddings.npy: none, all, or a FILE");
+  add("init", path("MODEL"),
+      "start from these weights (.safetensors under PyG's names); with --epochs 0: only predict");
+  return group;
+}
+
+po::options_description model_options() {
+  po::options_description group("Model", kLineLength);
+  auto add = group.add_options();
+  add("model", text("gcn", "NAME"), "gcn, sage (mean) or mlp");
+  add("layers", text("2", "K"), "number of aggregations (of linear layers for mlp)");
+  add("hidden", text("64", "D"), "width of the hidden layers");
+  add("activation", text("relu", "NAME"), "relu, elu, gelu or tanh");
+  add("layer-norm", text("none", "NAME"), "none or layer: normalise the hidden rows");
+  add("aggregation-norm", text("auto", "NAME"), "sym, row, or auto: the model's own (gcn sym, sage row)");
+  add("classifier", text("auto", "NAME"),
+      "linear: a linear layer after the last aggregation; none: that one emits the logits; auto: none");
+  add("dropout", text("0", "P"), "on the output of every hidden layer");
+  add("input-dropout", text("0", "P"), "on the input of the first linear map");
+  return group;
+}
+
+po::options_description training_options() {
+  po::options_description group("Training", kLineLength);
+  auto add = group.add_options();
+  add("method", text("full", "NAME"), "full: the whole graph a step; iglu: layer by layer, in mini-batches");
+  add("epochs", text("200", "E"), "passes over the data; 0: only predict");
+  add("optimizer", text("adam", "NAME"), "adam, adam-tf (TensorFlow's epsilon) or sgd");
+  add("lr", text("0.01", "R"), "learning rate");
+  add("lr-schedule", text("", "E:R,..."), "rates from given epochs on, counted from 0: 0:1e-2,40:1e-3");
+  add("weight-decay", text("0", "W"), "L2, added to the gradient");
+  add("decay-first-layer-only", po::bool_switch(), "weight decay on the first layer alone (Kipf & Welling)");
+  add("clip", text("0", "C"), "largest norm of a step's gradient; 0: any");
+  add("seed", text("0", "S"), "of weights, batches and dropout: the same seed gives the same bits");
+  add("patience", text("0", "N"), "stop after N epochs without a better validation metric; 0: never");
+  add("min-delta", text("0", "X"), "what counts as better");
+  add("metric", text("auto", "NAME"), "accuracy, micro-f1, roc-auc, or auto: what the store names");
+  add("eval-every", text("1", "N"), "evaluate every N epochs and at the last; 0: never");
+  add("batch-file", path("FILE"),
+      "the batches to take, JSON lines: {\"epoch\": 1, \"group\": \"layer1\", \"nodes\": [...]}");
+  return group;
+}
+
+po::options_description resource_options() {
+  po::options_description group("Memory and disk", kLineLength);
+  auto add = group.add_options();
+  add("host-memory", text("auto", "SIZE"),
+      "budget, e.g. 2GiB; it changes speed, never results; auto: half of the memory");
+  add("gpu-memory", text("auto", "SIZE"), "accepted; this version computes on the CPU");
+  add("device", text("auto", "NAME"), "auto or cpu");
+  add("codec", text("fp32", "NAME"), "of embeddings and aggregates: fp32, fp16, bf16 or int8");
+  add("alpha-codec", text("fp32", "NAME"), "of the gradients with respect to them");
+  add("cache-dir", path("DIR"), "where rows go that do not fit in memory (default RUN/cache)");
+  add("disk-limit", text("none", "SIZE"), "most that may lie there");
+  add("keep-cache", po::bool_switch(), "leave RUN/cache in place at the end");
+  add("no-prefetch", po::bool_switch(), "do not read ahead");
+  return group;
+}
+
+po::options_description output_options() {
+  po::options_description group("Output and control", kLineLength);
+  auto add = group.add_options();
+  add("explain", po::bool_switch(), "print what lives where and what it takes, and stop");
+  add("resume", po::bool_switch(), "go on with the run in RUN; ends in the same bits as an uninterrupted one");
+  add("force", po::bool_switch(), "replace a run in RUN");
+  add("checkpoint-every", text("10", "N"), "epochs between checkpoints; 0: only at the end or when stopped");
+  add("save-steps", text("0", "N"), "write the weights of every N-th step to RUN/steps; 0: none");
+  add_common_options(group);
+  return group;
+}
+
+po::options_description method_options() {
+  po::options_description group("Options of one method", kLineLength);
+  auto add = group.add_options();
+  add("batch-size", text("0", "B"), "iglu: nodes in a batch; 0: 10240");
+  add("iglu-order", text("inverted", "NAME"), "iglu: order of updates; this version has inverted");
+  add("iglu-refresh", text("1", "F"), "iglu: refreshes of the gradients an epoch; this version has 1");
+  return group;
+}
+
+po::options_description foreign_options() {
+  po::options_description group("Recognised, but only with these values in this version", kLineLength);
+  for (const ForeignOption& option : kForeignOptions) {
+    group.add_options()(option.name,
+                        po::value<std::string>()
+                            ->default_value(option.standard, *option.standard == '\0' ? "none" : option.standard)
+                            ->value_name(option.value_name),
+                        option.belongs_to);
+  }
+  return group;
+}
+
+}  // namespace
+
+std::string train_usage() {
+  return R"(Usage: strata-train --store STORE --run DIR [options]
+
+Trains a graph neural network on a store. What does not fit in --host-memory lives on disk; the results do not depend on
+it. RUN/metrics.jsonl has a line an epoch, RUN/summary.json the outcome, RUN/model.safetensors the weights of the epoch
+with the best validation metric, RUN/predictions.npy its logits. A run that was stopped goes on with --resume.
+
+Examples
+  Two layers of GCN on a small graph, whole graph a step:
+    strata-train --store cora.store --run runs/cora --model gcn --hidden 16 --dropout 0.5 --weight-decay 5e-4
+
+  Three layers of GraphSAGE in batches, at most 2 GiB of memory, embeddings in half precision:
+    strata-train --store products.store --run runs/products --method iglu --model sage --layers 3 --hidden 256 \
+      --layer-norm layer --epochs 50 --lr 5e-3 --lr-schedule 0:5e-3,40:1e-3 --host-memory 2GiB --codec fp16
+  (the same with --explain first tells what will lie where)
+
+Methods and models of this version
+               gcn    sage    mlp
+  full         yes    yes     yes
+  iglu         yes    yes     yes     (order inverted, one refresh an epoch)
+
+Exit status: 0 done; 1 internal error; 2 wrong usage; 3 bad input; 4 not enough memory or disk; 5 damaged store or
+checkpoint; 130 or 143 stopped by SIGINT or SIGTERM after an epoch, with a checkpoint.
+)";
+}
+
+po::options_description declare_train_options() {
+  po::options_description all("Options", kLineLength);
+  all.add(data_options());
+  all.add(model_options());
+  all.add(training_options());
+  all.add(resource_options());
+  all.add(output_options());
+  all.add(method_options());
+  all.add(foreign_options());
+  return all;
+}
+
+std::span<const ForeignOption> foreign_train_options() { return kForeignOptions; }
+
+}  // namespace strata

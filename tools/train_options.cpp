@@ -1,0 +1,266 @@
+#include "tools/train_options.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <initializer_list>
+#include <limits>
+
+#include "kernels/base/error.hpp"
+#include "kernels/row_codec.hpp"
+#include "tools/program.hpp"
+#include "tools/train_declare.hpp"
+
+namespace po = boost::program_options;
+
+namespace strata {
+
+namespace {
+
+// A whole text as a number, or false.
+template <class Number>
+bool parse_number(const std::string& text, Number& value) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc{} && end == text.data() + text.size();
+}
+
+std::string joined(std::initializer_list<const char*> words) {
+  std::string text;
+  for (const char* word : words) text += (text.empty() ? "" : ", ") + std::string(word);
+  return text;
+}
+
+class Values {
+ public:
+  explicit Values(const po::variables_map& map) : map_(map) {}
+
+  [[nodiscard]] const std::string& text(const char* name) const { return map_[name].as<std::string>(); }
+  [[nodiscard]] bool flag(const char* name) const { return map_[name].as<bool>(); }
+
+  // A whole number in [least, most].
+  [[nodiscard]] std::uint64_t count(const char* name, std::uint64_t least, std::uint64_t most = UINT32_MAX) const {
+    std::uint64_t value = 0;
+    if (!parse_number(text(name), value) || value < least || value > most) {
+      fail(name, "expected a whole number from " + std::to_string(least) +
+                     (most == UINT64_MAX ? "" : " to " + std::to_string(most)));
+    }
+    return value;
+  }
+
+  [[nodiscard]] double real(const char* name, double least) const {
+    double value = 0;
+    if (!parse_number(text(name), value) || !std::isfinite(value) || value < least) {
+      fail(name, least == 0 ? "expected a number from 0" : "expected a number");
+    }
+    return value;
+  }
+
+  [[nodiscard]] double positive(const char* name) const {
+    const double value = real(name, 0);
+    if (value == 0) fail(name, "expected a number above 0");
+    return value;
+  }
+
+  [[nodiscard]] double probability(const char* name) const {
+    const double value = real(name, 0);
+    if (value >= 1) fail(name, "expected a number from 0 to below 1");
+    return value;
+  }
+
+  [[nodiscard]] std::uint64_t size(const char* name) const {
+    try {
+      return parse_size(text(name));
+    } catch (const UsageError& error) {
+      throw UsageError(std::string("--") + name + ": " + error.what());
+    }
+  }
+
+  // The index of the value among `supported`; the contract's other names get their own message.
+  std::size_t choice(const char* name, std::initializer_list<const char*> supported,
+                     std::initializer_list<const char*> known = {}) const {
+    const std::string& value = text(name);
+    const auto found = std::find(supported.begin(), supported.end(), value);
+    if (found != supported.end()) return static_cast<std::size_t>(found - supported.begin());
+    if (std::find(known.begin(), known.end(), value) != known.end()) {
+      fail(name, "is not in this version, which supports " + joined(supported));
+    }
+    fail(name, "use " + joined(supported));
+  }
+
+  [[noreturn]] void fail(const char* name, const std::string& what) const {
+    throw UsageError(std::string("--") + name + " " + text(name) + ": " + what);
+  }
+
+ private:
+  const po::variables_map& map_;
+};
+
+bool same_value(const std::string& a, const std::string& b) {
+  double x = 0;
+  double y = 0;
+  if (parse_number(a, x) && parse_number(b, y)) return x == y;
+  return a == b;
+}
+
+void refuse_foreign_options(const Values& values) {
+  for (const ForeignOption& option : foreign_train_options()) {
+    if (same_value(values.text(option.name), option.standard)) continue;
+    values.fail(option.name, std::string("belongs to ") + option.belongs_to +
+                                 "; this version has methods full and iglu with models gcn, sage and mlp");
+  }
+}
+
+// "0:1e-2,40:1e-3"
+std::vector<std::pair<std::uint32_t, double>> parse_schedule(const Values& values) {
+  std::vector<std::pair<std::uint32_t, double>> schedule;
+  const std::string& text = values.text("lr-schedule");
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    const std::string item = text.substr(begin, end - begin);
+    const std::size_t colon = item.find(':');
+    std::uint32_t epoch = 0;
+    double rate = 0;
+    const bool good = colon != std::string::npos && parse_number(item.substr(0, colon), epoch) &&
+                      parse_number(item.substr(colon + 1), rate) && std::isfinite(rate) && rate > 0;
+    if (!good || end + 1 == text.size())
+      values.fail("lr-schedule", "expected EPOCH:RATE,EPOCH:RATE,..., as 0:1e-2,40:1e-3");
+    if (!schedule.empty() && epoch <= schedule.back().first) values.fail("lr-schedule", "epochs must ascend");
+    schedule.emplace_back(epoch, rate);
+    begin = end + 1;
+  }
+  return schedule;
+}
+
+Codec parse_codec_option(const Values& values, const char* name) {
+  Codec codec = Codec::fp32;
+  values.choice(name, {"fp32", "fp16", "bf16", "int8"});
+  if (!parse_codec(values.text(name).c_str(), codec)) values.fail(name, "use fp32, fp16, bf16 or int8");
+  return codec;
+}
+
+void fill_model(const Values& values, ModelOptions& model) {
+  constexpr ModelKind kModels[] = {ModelKind::gcn, ModelKind::sage, ModelKind::mlp};
+  model.kind =
+      kModels[values.choice("model", {"gcn", "sage", "mlp"}, {"saint", "vrgcn", "gat", "gcnii", "appnp", "pna"})];
+  model.layers = values.count("layers", 1, 1000);
+  model.hidden = values.count("hidden", 1, 1u << 20);
+  constexpr Activation kActivations[] = {Activation::relu, Activation::elu, Activation::gelu, Activation::tanh};
+  model.activation = kActivations[values.choice("activation", {"relu", "elu", "gelu", "tanh"})];
+  constexpr NormKind kNorms[] = {NormKind::none, NormKind::layer};
+  model.norm = kNorms[values.choice("layer-norm", {"none", "layer"}, {"batch"})];
+  constexpr ClassifierKind kClassifiers[] = {ClassifierKind::automatic, ClassifierKind::none, ClassifierKind::linear};
+  model.classifier = kClassifiers[values.choice("classifier", {"auto", "none", "linear"})];
+  model.dropout = values.probability("dropout");
+  model.input_dropout = values.probability("input-dropout");
+  const std::size_t norm = values.choice("aggregation-norm", {"auto", "sym", "row"});
+  if (norm == 0) return;
+  if (model.kind == ModelKind::mlp) values.fail("aggregation-norm", "model mlp does not aggregate");
+  const Aggregation row = model.kind == ModelKind::gcn ? Aggregation::row_with_self : Aggregation::mean;
+  model.aggregation = norm == 1 ? Aggregation::sym : row;
+}
+
+void fill_optimizer(const Values& values, OptimizerOptions& optimizer) {
+  constexpr OptimizerKind kOptimizers[] = {OptimizerKind::adam, OptimizerKind::adam_tf, OptimizerKind::sgd};
+  optimizer.kind = kOptimizers[values.choice("optimizer", {"adam", "adam-tf", "sgd"})];
+  optimizer.lr = values.positive("lr");
+  optimizer.lr_schedule = parse_schedule(values);
+  optimizer.weight_decay = values.real("weight-decay", 0);
+  optimizer.decay_first_layer_only = values.flag("decay-first-layer-only");
+  optimizer.clip = values.real("clip", 0);
+}
+
+void fill_method(const Values& values, TrainOptions& options) {
+  constexpr MethodKind kMethods[] = {MethodKind::full, MethodKind::iglu};
+  options.method = kMethods[values.choice("method", {"full", "iglu"},
+                                          {"gas", "vrgcn", "mvs", "visagnn", "digest", "graphsage", "clustergcn",
+                                           "graphsaint", "sgc", "lmc", "graphfm", "refresh"})];
+  options.batch_size = values.count("batch-size", 0);
+  if (options.method == MethodKind::full && options.batch_size != 0) {
+    values.fail("batch-size", "method full takes the whole graph a step; leave it out or use --method iglu");
+  }
+  values.choice("iglu-order", {"inverted"}, {"backprop"});
+  if (!same_value(values.text("iglu-refresh"), "1")) {
+    values.fail("iglu-refresh", "is not in this version, which refreshes once an epoch: use 1");
+  }
+}
+
+void fill_training(const Values& values, TrainOptions& options) {
+  options.epochs = static_cast<std::uint32_t>(values.count("epochs", 0));
+  options.seed = values.count("seed", 0, UINT64_MAX);
+  options.patience = static_cast<std::uint32_t>(values.count("patience", 0));
+  options.min_delta = values.real("min-delta", 0);
+  values.choice("metric", {"auto", "accuracy", "micro-f1", "roc-auc"});
+  options.metric = values.text("metric");
+  options.eval_every = static_cast<std::uint32_t>(values.count("eval-every", 0));
+  if (options.patience > 0 && options.eval_every == 0) {
+    values.fail("patience", "needs evaluation; leave out --eval-every 0");
+  }
+  options.batch_file = values.text("batch-file");
+}
+
+void refuse_gpu(const Values& values) {
+  const std::string& device = values.text("device");
+  if (device == "auto" || device == "cpu") return;
+  if (device == "cuda" || device.starts_with("cuda:")) {
+    values.fail("device", "this version trains on the CPU only (its CUDA kernels serve strata-bench); use auto or cpu");
+  }
+  values.fail("device", "use auto or cpu");
+}
+
+void fill_resources(const Values& values, TrainOptions& options) {
+  refuse_gpu(values);
+  if (values.text("host-memory") != "auto") {
+    options.host_memory = values.size("host-memory");
+    if (options.host_memory == 0) values.fail("host-memory", "expected a size above 0, as 2GiB");
+  }
+  if (values.text("gpu-memory") != "auto") static_cast<void>(values.size("gpu-memory"));
+  options.codec = parse_codec_option(values, "codec");
+  options.alpha_codec = parse_codec_option(values, "alpha-codec");
+  options.cache_dir = values.text("cache-dir");
+  if (values.text("disk-limit") != "none") options.disk_limit = values.size("disk-limit");
+  options.keep_cache = values.flag("keep-cache");
+  options.prefetch = !values.flag("no-prefetch");
+}
+
+void fill_output(const Values& values, TrainOptions& options) {
+  options.store = values.text("store");
+  options.run = values.text("run");
+  if (options.store.empty()) throw UsageError("--store is missing: give the directory that strata-convert wrote");
+  if (options.run.empty()) throw UsageError("--run is missing: give a directory for the results");
+  options.predict = values.text("predict");
+  options.embeddings = values.text("embeddings");
+  if (options.predict.empty()) values.fail("predict", "use splits, test, all, none or a file of ids");
+  if (options.embeddings.empty()) values.fail("embeddings", "use none, all or a file of ids");
+  options.init = values.text("init");
+  options.explain = values.flag("explain");
+  options.resume = values.flag("resume");
+  options.force = values.flag("force");
+  if (options.resume && options.force) throw UsageError("--resume and --force exclude each other: continue or replace");
+  options.checkpoint_every = static_cast<std::uint32_t>(values.count("checkpoint-every", 0));
+  options.save_steps = static_cast<std::uint32_t>(values.count("save-steps", 0));
+}
+
+}  // namespace
+
+bool parse_train_options(int argc, char** argv, TrainOptions& options) {
+  po::variables_map map;
+  CommonOptions common;
+  const po::positional_options_description none;  // words without an option name are refused
+  if (!parse_options("strata-train", train_usage(), argc, argv, declare_train_options(), &none, map, common)) {
+    return false;
+  }
+  const Values values(map);
+  fill_method(values, options);
+  fill_model(values, options.model);
+  refuse_foreign_options(values);
+  fill_optimizer(values, options.optimizer);
+  fill_training(values, options);
+  fill_resources(values, options);
+  fill_output(values, options);
+  options.threads = common.threads;
+  options.quiet = common.quiet;
+  options.verbose = common.verbose;
+  return true;
+}
+
+}  // namespace strata
