@@ -81,16 +81,16 @@ void clip_norm(std::span<T> gradients, double limit) {
 }  // namespace
 
 template <class T>
-void Parameters<T>::step(const OptimizerOptions& options, double rate, std::size_t first_group,
-                         std::size_t last_group) {
+void Parameters<T>::step(const OptimizerOptions& options, double rate, std::size_t first_group, std::size_t last_group,
+                         double gradient_scale) {
   if (options.clip > 0) {
     const std::size_t first = ranges_[first_group].first;
     const std::size_t last = ranges_[last_group - 1].second;
-    clip_norm(gradients_.span().subspan(first, last - first), options.clip);
+    clip_norm(gradients_.span().subspan(first, last - first), options.clip * gradient_scale);
   }
   for (std::size_t g = first_group; g < last_group; ++g) {
     const auto [first, last] = ranges_[g];
-    const double decay = options.decay_first_layer_only && g != 0 ? 0.0 : options.weight_decay;
+    const double decay = options.decay_first_layer_only && g != 0 ? 0.0 : options.weight_decay * gradient_scale;
     const std::uint64_t t = ++steps_[g];
     if (options.kind == OptimizerKind::sgd) {
       cpu::sgd_step<T>(rate, decay, last - first, values_.data() + first, gradients_.data() + first);

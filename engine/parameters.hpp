@@ -52,7 +52,10 @@ class Parameters {
 
   void zero_gradients(std::size_t group);
   // One optimiser step of `groups` [first, last) at the given learning rate; clips the norm over them first if asked.
-  void step(const OptimizerOptions& options, double rate, std::size_t first_group, std::size_t last_group);
+  // gradient_scale: how many times larger the gradients are than those of the mean loss; weight decay and the clipping
+  // norm are meant for the mean loss and grow with it.
+  void step(const OptimizerOptions& options, double rate, std::size_t first_group, std::size_t last_group,
+            double gradient_scale = 1.0);
 
  private:
   std::vector<TensorSpec> specs_;

@@ -13,7 +13,17 @@ void clear_row(MatrixView<float> m, std::size_t i) {
   if (m.data != nullptr) std::fill_n(m.row(i), m.cols, 0.0f);
 }
 
-float largest(const float* z, std::size_t cols) { return *std::max_element(z, z + cols); }
+float largest(const float* z, std::size_t cols) {
+  Lanes most = Lanes::all(z[0]);
+  std::size_t c = 0;
+  for (; c + kLanes <= cols; c += kLanes) {
+    most = map_lanes(most, Lanes::load(z + c), [](float a, float b) { return a > b ? a : b; });
+  }
+  float v[kLanes];
+  most.store(v);
+  const float whole = *std::max_element(v, v + kLanes);
+  return c < cols ? std::max(whole, *std::max_element(z + c, z + cols)) : whole;
+}
 
 // Sum of e^(z - shift) over the row, in sixteen partial sums.
 float sum_of_exp(const float* z, std::size_t cols, float shift) {
@@ -43,10 +53,16 @@ double softmax_row(const float* z, std::size_t cols, std::size_t label, float sc
 
 // Sixteen 0 / 1 targets from the bits of two bytes; the second byte is read only if n > 8.
 Lanes target_lanes(const std::uint8_t* bits, std::size_t c, std::size_t n) {
-  const unsigned word = bits[c / 8] | (n > 8 ? static_cast<unsigned>(bits[c / 8 + 1]) << 8 : 0u);
+  const std::uint32_t word = bits[c / 8] | (n > 8 ? static_cast<std::uint32_t>(bits[c / 8 + 1]) << 8 : 0u);
   float v[kLanes];
-  for (std::size_t l = 0; l < kLanes; ++l) v[l] = static_cast<float>(word >> l & 1u);
+  STRATA_KEEP_LOOP
+  for (std::uint32_t l = 0; l < kLanes; ++l) v[l] = static_cast<float>(static_cast<std::int32_t>(word >> l & 1u));
   return Lanes::load(v);
+}
+
+inline float sigmoid_loss(float z, float target) {
+  const float positive = z > 0 ? z : 0.0f;
+  return positive - z * target + log1p_lane(exp_lane(z > 0 ? -z : z));
 }
 
 double sigmoid_row(const float* z, std::size_t cols, const std::uint8_t* targets, float scale, float* dz) {
@@ -55,10 +71,8 @@ double sigmoid_row(const float* z, std::size_t cols, const std::uint8_t* targets
     const Lanes logits = Lanes::load(z + c, n);
     const Lanes target = target_lanes(targets, c, n);
     float terms[kLanes];
-    map_lanes(logits, target, [](float x, float t) { return (x > 0 ? x : 0.0f) - x * t; }).store(terms);
-    float exps[kLanes];
-    map_lanes(logits, [](float x) { return exp_lane(x > 0 ? -x : x); }).store(exps);
-    for (std::size_t l = 0; l < n; ++l) loss += static_cast<double>(terms[l] + std::log1p(exps[l]));
+    map_lanes(logits, target, [](float x, float t) { return sigmoid_loss(x, t); }).store(terms);
+    for (std::size_t l = 0; l < n; ++l) loss += static_cast<double>(terms[l]);
     if (dz == nullptr) return;
     const auto gradient = [scale](float x, float t) { return scale * (sigmoid_lane(x) - t); };
     map_lanes(logits, target, gradient).store(dz + c, n);

@@ -20,7 +20,7 @@ void decode_rows(const std::byte* encoded, std::size_t stride, MatrixView<float>
 }
 
 void copy_rows(MatrixView<const float> values, std::byte* encoded, std::size_t stride) {
-  for (std::size_t i = 0; i < values.rows; ++i) {
+  for (std::size_t i = 0; i < values.rows && values.cols > 0; ++i) {
     std::memcpy(encoded + i * stride, values.row(i), values.cols * sizeof(float));
   }
 }

@@ -1,5 +1,5 @@
-// A typed array on disk: one checksummed header page, then the values (FORMAT.md, "Array file"). Labels, degrees, permutations,
-// splits, and whatever derived data needs to keep.
+// A typed array on disk: one checksummed header page, then the values (FORMAT.md, "Array file"). Labels, degrees,
+// permutations, splits, and whatever derived data needs to keep.
 #pragma once
 
 #include <cstdint>

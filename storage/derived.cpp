@@ -14,7 +14,8 @@ namespace {
 
 const std::string& checked_key(const std::string& key) {
   const bool plain = std::all_of(key.begin(), key.end(), [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == '-' || c == '_';
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == '-' ||
+           c == '_';
   });
   if (!plain || key.empty() || key.front() == '.') throw UsageError("'" + key + "' is not the name of derived data");
   return key;

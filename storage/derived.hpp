@@ -1,5 +1,6 @@
-// STORE/derived/<key>: data computed from a store and kept for later runs (layer-1 aggregates, active sets, parts). Each key
-// is a directory with its own manifest; it appears as a whole or not at all, and verify checks it like the rest of the store.
+// STORE/derived/<key>: data computed from a store and kept for later runs (layer-1 aggregates, active sets, parts).
+// Each key is a directory with its own manifest; it appears as a whole or not at all, and verify checks it like the
+// rest of the store.
 //
 //   if (!has_derived(store, key)) {
 //     DerivedWriter writer(store, key);
@@ -19,13 +20,14 @@
 
 namespace strata {
 
-// True when the key is there with a manifest that is whole and the files it lists with their sizes and headers; DamagedError
-// when it is there and is not so.
+// True when the key is there with a manifest that is whole and the files it lists with their sizes and headers;
+// DamagedError when it is there and is not so.
 [[nodiscard]] bool has_derived(const Store& store, const std::string& key);
 
 class DerivedWriter {
  public:
-  // UsageError when another process is computing the same key. key: letters, digits, '.', '-', '_', not starting with '.'.
+  // UsageError when another process is computing the same key. key: letters, digits, '.', '-', '_', not starting with
+  // '.'.
   DerivedWriter(const Store& store, const std::string& key);
   [[nodiscard]] const std::filesystem::path& path() const { return directory_.path(); }
   // about: a JSON object, as text (may be empty). If the key has appeared meanwhile, that one stays.

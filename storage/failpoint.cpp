@@ -18,10 +18,10 @@ namespace {
 
 struct Failpoint {
   std::string operation;
-  std::uint64_t at = 0;      // the call that fails, from 1
+  std::uint64_t at = 0;  // the call that fails, from 1
   bool and_later = false;
   Fault fault = Fault::none;
-  std::uint64_t calls = 0;   // so far
+  std::uint64_t calls = 0;  // so far
 };
 
 std::mutex failpoint_mutex;
@@ -83,7 +83,8 @@ void set_failpoint(const std::string& specification) {
 }
 
 Fault next_fault(const char* operation) {
-  if (!is_armed.load(std::memory_order_relaxed)) [[likely]] return Fault::none;
+  if (!is_armed.load(std::memory_order_relaxed)) [[likely]]
+    return Fault::none;
   const std::lock_guard lock(failpoint_mutex);
   if (armed.operation != operation) return Fault::none;
   ++armed.calls;

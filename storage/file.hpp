@@ -1,5 +1,5 @@
-// Files that do not lose data: RAII descriptors, whole reads and writes (short counts and EINTR retried, ENOSPC reported as
-// ResourceError), files that appear under their name only when complete, and locks on directories.
+// Files that do not lose data: RAII descriptors, whole reads and writes (short counts and EINTR retried, ENOSPC
+// reported as ResourceError), files that appear under their name only when complete, and locks on directories.
 #pragma once
 
 #include <cstddef>
@@ -18,19 +18,19 @@ class File {
   // create: made if absent, emptied if not. update: made if absent, content kept. All but read can also write.
   enum class Mode { read, read_write, create, update };
   File() = default;
-  // direct: O_DIRECT where the file system has it (is_direct() tells); offsets, sizes and addresses must then be multiples
-  // of kBlockAlignment.
+  // direct: O_DIRECT where the file system has it (is_direct() tells); offsets, sizes and addresses must then be
+  // multiples of kBlockAlignment.
   File(const fs::path& path, Mode mode, bool direct = false);
   File(File&& other) noexcept;
   File& operator=(File&& other) noexcept;
   ~File();
 
-  void read_at(std::uint64_t offset, std::span<std::byte> to) const;         // DamagedError when the file ends before
+  void read_at(std::uint64_t offset, std::span<std::byte> to) const;  // DamagedError when the file ends before
   void write_at(std::uint64_t offset, std::span<const std::byte> from) const;
   [[nodiscard]] std::uint64_t size() const;
   void truncate(std::uint64_t bytes) const;
-  void sync() const;   // fsync
-  void close();        // checked; the destructor's is not
+  void sync() const;  // fsync
+  void close();       // checked; the destructor's is not
   [[nodiscard]] bool is_open() const { return fd_ >= 0; }
   [[nodiscard]] bool is_direct() const { return direct_; }
   [[nodiscard]] int descriptor() const { return fd_; }
@@ -42,9 +42,9 @@ class File {
   bool direct_ = false;
 };
 
-// A file being written beside its final name, as .NAME.partial. commit() syncs, renames and syncs the folder; without it
-// nothing remains, and what a killed process leaves the next writer of the same file takes over. UsageError when another
-// AtomicFile has the same final name at the time.
+// A file being written beside its final name, as .NAME.partial. commit() syncs, renames and syncs the folder; without
+// it nothing remains, and what a killed process leaves the next writer of the same file takes over. UsageError when
+// another AtomicFile has the same final name at the time.
 class AtomicFile {
  public:
   explicit AtomicFile(const fs::path& final_path);
@@ -71,9 +71,9 @@ class AtomicFile {
 void write_file_atomically(const fs::path& path, std::string_view content);
 [[nodiscard]] std::string read_file(const fs::path& path);
 void sync_directory(const fs::path& path);
-// Creates a directory under a temporary name, .NAME.partial, and locks it (UsageError when another process is writing it;
-// what a killed one left is cleared). publish() renames it to the final name and syncs the parent; without publish() the
-// temporary directory is removed. The files in it must have been synced (AtomicFile does that).
+// Creates a directory under a temporary name, .NAME.partial, and locks it (UsageError when another process is writing
+// it; what a killed one left is cleared). publish() renames it to the final name and syncs the parent; without
+// publish() the temporary directory is removed. The files in it must have been synced (AtomicFile does that).
 class AtomicDirectory {
  public:
   explicit AtomicDirectory(const fs::path& final_path);
@@ -91,8 +91,9 @@ class AtomicDirectory {
   bool published_ = false;
 };
 
-// An advisory exclusive (or shared) lock on DIR/.lock, held until destruction; UsageError when someone else has it, also
-// in the same process. A shared lock on a directory that cannot be written and has no .lock is granted without one.
+// An advisory exclusive (or shared) lock on DIR/.lock, held until destruction; UsageError when someone else has it,
+// also in the same process. A shared lock on a directory that cannot be written and has no .lock is granted without
+// one.
 class DirectoryLock {
  public:
   enum class Kind { shared, exclusive };
@@ -123,10 +124,10 @@ class MappedFile {
 
 [[nodiscard]] std::uint64_t free_disk_bytes(const fs::path& directory);
 
-// Test hook: the environment variable STRATA_FAILPOINT="write:17:enospc" | "write:17:kill" | "rename:2:kill" | "sync:3:eio" makes the
-// n-th such call of the process fail or kill it ("write:17+:enospc": that and every later one). Operations: read, write, sync,
-// rename. Actions: enospc, eio, kill (a write is torn first), and for reads and writes eintr and short, which must go
-// unnoticed. Costs one predictable branch when unset.
+// Test hook: the environment variable STRATA_FAILPOINT="write:17:enospc" | "write:17:kill" | "rename:2:kill" |
+// "sync:3:eio" makes the n-th such call of the process fail or kill it ("write:17+:enospc": that and every later one).
+// Operations: read, write, sync, rename. Actions: enospc, eio, kill (a write is torn first), and for reads and writes
+// eintr and short, which must go unnoticed. Costs one predictable branch when unset.
 void failpoint(const char* operation, const fs::path& path);
 // The same from inside a test; "" switches it off. Counting starts anew. InputError for a text that is none.
 void set_failpoint(const std::string& specification);

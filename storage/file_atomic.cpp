@@ -39,7 +39,8 @@ bool try_lock(const File& file, int kind) {
 
 // Whether `path` still names the open file: a lock on a file that was renamed or removed meanwhile protects nothing.
 bool still_named(const File& file, const fs::path& path) {
-  struct stat opened {}, named {};
+  struct stat opened {
+  }, named{};
   if (::fstat(file.descriptor(), &opened) != 0 || ::stat(path.c_str(), &named) != 0) return false;
   return opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
 }

@@ -1,5 +1,5 @@
-// The first page of every binary file Strata writes (FORMAT.md, "Header page"): magic, version, fields at fixed offsets,
-// and a checksum over all of it. Fields are encoded one by one, little-endian.
+// The first page of every binary file Strata writes (FORMAT.md, "Header page"): magic, version, fields at fixed
+// offsets, and a checksum over all of it. Fields are encoded one by one, little-endian.
 #pragma once
 
 #include <array>

@@ -93,7 +93,7 @@ struct RowFileReader::State {
   void check_index(const RowShape& shape) const;
   [[nodiscard]] const Entry* entries() const { return reinterpret_cast<const Entry*>(index.data()); }
 
-  File file;                   // direct where the file system allows it
+  File file;  // direct where the file system allows it
   std::uint64_t file_bytes = 0;
   Array<std::uint64_t> index;  // Entry per tile
   std::atomic<std::uint64_t> bytes_read{0};
@@ -108,8 +108,8 @@ RowFileReader::RowFileReader(const fs::path& path, MemoryBudget& budget)
   if (state_->file_bytes < kHeaderBytes + index_bytes(shape_)) {
     throw DamagedError(path.string(), "header: index", "inside the file", "beyond its end");
   }
-  state_->index = Array<std::uint64_t>(budget, index_bytes(shape_) / sizeof(std::uint64_t),
-                                       "index of " + path.filename().string());
+  state_->index =
+      Array<std::uint64_t>(budget, index_bytes(shape_) / sizeof(std::uint64_t), "index of " + path.filename().string());
   const std::span<std::byte> index = std::as_writable_bytes(state_->index.span());
   state_->file.read_at(kHeaderBytes, index);
   require_checksum(path, "index", header.get<std::uint64_t>(kIndexChecksumAt), checksum(index));

@@ -1,6 +1,6 @@
-// A matrix on disk in tiles: the immutable form of a row store (features, derived aggregates). Bytes: FORMAT.md, "Row file".
-// Tiles are (chunk, panel): up to kChunkRows panel rows in the codec, optionally zstd-compressed, each with a checksum and
-// starting at a multiple of kBlockAlignment. Thread-safe for reading.
+// A matrix on disk in tiles: the immutable form of a row store (features, derived aggregates). Bytes: FORMAT.md, "Row
+// file". Tiles are (chunk, panel): up to kChunkRows panel rows in the codec, optionally zstd-compressed, each with a
+// checksum and starting at a multiple of kBlockAlignment. Thread-safe for reading.
 #pragma once
 
 #include <cstdint>
@@ -43,7 +43,8 @@ class RowFileReader {
   RowFileReader(const std::filesystem::path& path, MemoryBudget& budget);
   [[nodiscard]] const RowShape& shape() const { return shape_; }
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-  // Reads, decompresses and checks one tile into `to` (at least tile_slot bytes, page-aligned). DamagedError names the block.
+  // Reads, decompresses and checks one tile into `to` (at least tile_slot bytes, page-aligned). DamagedError names the
+  // block.
   void read_tile(std::size_t chunk, std::size_t panel, std::span<std::byte> to) const;
   // Every tile; DamagedError for the first bad one. on_bytes (may be empty) hears of the bytes checked.
   void verify(const std::function<void(std::uint64_t)>& on_bytes = {}) const;
@@ -63,7 +64,8 @@ class RowFileWriter {
   };
   RowFileWriter(const std::filesystem::path& path, const RowShape& shape, Options options, MemoryBudget& budget);
   ~RowFileWriter();
-  // Chunks in any order, each once: chunk_rows(chunk) x cols values. A file read in the order it was written reads fastest.
+  // Chunks in any order, each once: chunk_rows(chunk) x cols values. A file read in the order it was written reads
+  // fastest.
   void write_chunk(std::size_t chunk, MatrixView<const float> values);
   // The same from tiles already encoded.
   void write_tile(std::size_t chunk, std::size_t panel, std::span<const std::byte> encoded);

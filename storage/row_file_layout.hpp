@@ -16,8 +16,8 @@ inline constexpr std::size_t kRowsAt = 16, kColsAt = 24, kCodecAt = 32, kTilesAt
                              kIndexOffsetAt = 56, kIndexBytesAt = 64, kIndexChecksumAt = 72, kChunkRowsAt = 80,
                              kPanelColumnsAt = 84;
 
-// One tile: `bytes` stored at `offset`, then zeros up to a multiple of kBlockAlignment; the checksum covers both. Stored as
-// it is when bytes is the tile's size, else one zstd frame.
+// One tile: `bytes` stored at `offset`, then zeros up to a multiple of kBlockAlignment; the checksum covers both.
+// Stored as it is when bytes is the tile's size, else one zstd frame.
 struct Entry {
   std::uint64_t offset = 0;
   std::uint64_t bytes = 0;

@@ -14,7 +14,9 @@ using namespace row_layout;
 
 struct RowFileWriter::State {
   State(const fs::path& path, const RowShape& row_shape, Options row_options, MemoryBudget& budget)
-      : shape(row_shape), options(row_options), file(path),
+      : shape(row_shape),
+        options(row_options),
+        file(path),
         index(budget, index_bytes(shape) / sizeof(std::uint64_t), "index of " + path.filename().string()),
         tile(budget, kChunkRows * panel_row_bytes(shape.codec, kPanelColumns), "tile being written") {
     if (options.zstd_level != 0) {

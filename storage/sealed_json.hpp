@@ -1,5 +1,5 @@
-// JSON manifests that notice a flipped byte anywhere in themselves: the last member of the object is the checksum of all
-// the text before it (FORMAT.md, "Manifests").
+// JSON manifests that notice a flipped byte anywhere in themselves: the last member of the object is the checksum of
+// all the text before it (FORMAT.md, "Manifests").
 #pragma once
 
 #include <filesystem>

@@ -36,12 +36,14 @@ void require_info(const FileHeader& header, const ShardInfo& info, const fs::pat
 }  // namespace
 
 std::uint64_t Shard::memory_bytes(const ShardInfo& info) {
-  return round_up(info.file_bytes, kBlockAlignment) + round_up((info.rows + info.halo) * sizeof(NodeId), kBlockAlignment);
+  return round_up(info.file_bytes, kBlockAlignment) +
+         round_up((info.rows + info.halo) * sizeof(NodeId), kBlockAlignment);
 }
 
 Shard::Shard(const fs::path& store, const ShardInfo& info, MemoryBudget& budget)
-    : info_(info), path_(store / info.file), mapping_charge_(budget.reserve(round_up(info.file_bytes, kBlockAlignment),
-                                                                           "shard " + info.file)),
+    : info_(info),
+      path_(store / info.file),
+      mapping_charge_(budget.reserve(round_up(info.file_bytes, kBlockAlignment), "shard " + info.file)),
       file_(path_) {
   require_file_size(path_, info.file_bytes, file_.bytes().size());
   const FileHeader header = FileHeader::parse(file_.bytes(), path_, kShardMagic, kVersion);
@@ -89,7 +91,8 @@ SparseRows Shard::rows(std::size_t first, std::size_t count) const {
   SparseRows rows;
   rows.rows = count;
   rows.first_row = info_.first_row + static_cast<NodeId>(first);
-  rows.offsets = section<EdgeId>(static_cast<std::size_t>(Section::offsets), info_.rows + std::uint64_t{1}).data() + first;
+  rows.offsets =
+      section<EdgeId>(static_cast<std::size_t>(Section::offsets), info_.rows + std::uint64_t{1}).data() + first;
   rows.columns = section<std::uint32_t>(static_cast<std::size_t>(Section::columns), info_.edges).data();
   rows.to_global = to_global_.data();
   if (weighted_) rows.edge_weight = section<float>(static_cast<std::size_t>(Section::weights), info_.edges).data();
@@ -120,7 +123,8 @@ void Shard::verify() const {
   for (std::size_t row = 0; row < all.rows; ++row) {
     const EdgeId begin = all.offsets[row], end = all.offsets[row + 1];
     if (begin > end || end > info_.edges) {
-      throw DamagedError(path, "section offsets", "ascending offsets", std::to_string(end) + " after row " + std::to_string(row));
+      throw DamagedError(path, "section offsets", "ascending offsets",
+                         std::to_string(end) + " after row " + std::to_string(row));
     }
     for (EdgeId edge = begin; edge < end; ++edge) {
       const std::uint32_t column = all.columns[edge];

@@ -1,5 +1,5 @@
-// One shard of the graph: the in-edges (or, in the reversed graph, the out-edges) of a contiguous, chunk-aligned range of
-// nodes. Bytes on disk: FORMAT.md, "Shard file".
+// One shard of the graph: the in-edges (or, in the reversed graph, the out-edges) of a contiguous, chunk-aligned range
+// of nodes. Bytes on disk: FORMAT.md, "Shard file".
 //
 // Columns are local: the rank of the source in the sorted union of the shard's own rows and its halo, so columns ascend
 // within a row and sums run in ascending global id.
@@ -19,11 +19,11 @@
 namespace strata {
 
 struct ShardInfo {
-  std::string file;           // relative to the store
-  NodeId first_row = 0;       // a multiple of kChunkRows
+  std::string file;      // relative to the store
+  NodeId first_row = 0;  // a multiple of kChunkRows
   NodeId rows = 0;
   std::uint64_t edges = 0;
-  std::uint64_t halo = 0;     // number of halo nodes
+  std::uint64_t halo = 0;  // number of halo nodes
   std::uint64_t file_bytes = 0;
   std::uint64_t checksum = 0;  // of the header (which holds the sections' checksums)
 };
@@ -42,7 +42,8 @@ class Shard {
   [[nodiscard]] SparseRows rows(std::size_t first, std::size_t count) const;
   [[nodiscard]] SparseRows rows() const { return rows(0, info_.rows); }
   [[nodiscard]] std::span<const NodeId> halo() const;
-  // Checks every section's checksum; DamagedError names the section. What passes is what write_shard wrote, so ids are in range.
+  // Checks every section's checksum; DamagedError names the section. What passes is what write_shard wrote, so ids are
+  // in range.
   void check_sections() const;
   // The same, and every invariant (ascending columns, ids in range) on its own.
   void verify() const;
@@ -59,7 +60,7 @@ class Shard {
   std::filesystem::path path_;
   Reservation mapping_charge_;
   MappedFile file_;
-  Array<NodeId> to_global_;  // own rows and halo, ascending
+  Array<NodeId> to_global_;                       // own rows and halo, ascending
   std::array<std::uint64_t, 4> section_begin_{};  // byte offsets; FORMAT.md has their order
   bool weighted_ = false;
 };

@@ -20,8 +20,10 @@ constexpr std::size_t kPiece = std::size_t{1} << 16;  // values converted at a t
 class RankedSet {
  public:
   RankedSet(NodeId lowest, NodeId highest, MemoryBudget& budget)
-      : base_(lowest / 64), words_((highest / 64) - base_ + std::size_t{1}),
-        bits_(budget, words_, "ids of a shard"), ranks_(budget, words_ + 1, "ranks of a shard") {}
+      : base_(lowest / 64),
+        words_((highest / 64) - base_ + std::size_t{1}),
+        bits_(budget, words_, "ids of a shard"),
+        ranks_(budget, words_ + 1, "ranks of a shard") {}
 
   void insert(NodeId id) const { bits_[id / 64 - base_] |= std::uint64_t{1} << (id % 64); }
   void finish() const {

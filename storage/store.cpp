@@ -83,7 +83,8 @@ const StoreFile& Store::file_of(const std::string& role, const std::string& miss
 }
 
 RowFileReader Store::features(MemoryBudget& budget) const {
-  const StoreFile& file = file_of("features", "holds no features; convert the data set with features, or choose a model without");
+  const StoreFile& file =
+      file_of("features", "holds no features; convert the data set with features, or choose a model without");
   check_described_file(path_, file);
   RowFileReader reader(path_ / file.file, budget);
   const RowShape& shape = reader.shape();
@@ -114,8 +115,8 @@ Labels Store::labels(MemoryBudget& budget) const {
   for (std::size_t i = 0; i < labels.classes.size(); ++i) {
     const std::int32_t c = labels.classes[i];
     if (c != kUnlabelled && (c < 0 || static_cast<std::uint64_t>(c) >= info_.classes)) {
-      throw DamagedError(path.string(), "value " + std::to_string(i), "-1 or a class below " + std::to_string(info_.classes),
-                         std::to_string(c));
+      throw DamagedError(path.string(), "value " + std::to_string(i),
+                         "-1 or a class below " + std::to_string(info_.classes), std::to_string(c));
     }
   }
   return labels;
@@ -123,7 +124,9 @@ Labels Store::labels(MemoryBudget& budget) const {
 
 Array<std::uint32_t> Store::degrees(Direction direction, MemoryBudget& budget) const {
   const bool in = direction == Direction::in || info_.undirected;
-  const StoreFile& file = file_of(in ? "in_degrees" : "out_degrees", in ? "holds no degrees" : "holds no out-degrees; convert it again without --reverse off");
+  const StoreFile& file =
+      file_of(in ? "in_degrees" : "out_degrees",
+              in ? "holds no degrees" : "holds no out-degrees; convert it again without --reverse off");
   check_described_file(path_, file);
   return read_array<std::uint32_t>(path_ / file.file, info_.nodes, 1, budget);
 }
@@ -141,14 +144,16 @@ bool Store::has_split(const std::string& name) const {
 Array<NodeId> Store::split(const std::string& name, MemoryBudget& budget) const {
   for (const SplitInfo& split : info_.splits) {
     if (split.name != name) continue;
-    const auto file = std::find_if(files_.begin(), files_.end(), [&](const StoreFile& f) { return f.file == split.file; });
+    const auto file =
+        std::find_if(files_.begin(), files_.end(), [&](const StoreFile& f) { return f.file == split.file; });
     STRATA_ASSERT(file != files_.end());
     check_described_file(path_, *file);
     Array<NodeId> nodes = read_array<NodeId>(path_ / split.file, split.nodes, 1, budget);
     require_ids(path_ / split.file, nodes.span(), info_.nodes, true);
     return nodes;
   }
-  throw InputError(path_.string(), "", "holds no split '" + name + "'; add it with strata-store add --split " + name + "=FILE");
+  throw InputError(path_.string(), "",
+                   "holds no split '" + name + "'; add it with strata-store add --split " + name + "=FILE");
 }
 
 Array<NodeId> Store::original_ids(MemoryBudget& budget) const {
@@ -181,7 +186,8 @@ std::vector<std::string> Store::files() const {
     // A damaged manifest is for verify_file to report, in its turn.
     try {
       const fs::path path = path_ / prefix / kManifestName;
-      for (const StoreFile& file : parse_derived_manifest(path, read_file(path)).files) names.push_back(prefix + file.file);
+      for (const StoreFile& file : parse_derived_manifest(path, read_file(path)).files)
+        names.push_back(prefix + file.file);
     } catch (const Error&) {
       continue;
     }

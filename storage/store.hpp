@@ -1,5 +1,6 @@
 // A store: the directory strata-convert writes once. Opening reads and checks manifest.json; everything else is opened
-// on demand and charged to the caller's budget. An open store is locked (shared) against replacement. FORMAT.md has the bytes.
+// on demand and charged to the caller's budget. An open store is locked (shared) against replacement. FORMAT.md has the
+// bytes.
 //
 // Node ids here are the store's own (reordered) ones unless a name says "original".
 #pragma once
@@ -40,19 +41,19 @@ struct SplitInfo {
 
 struct StoreInfo {
   int format_version = 0;
-  std::string name;             // of the data set
-  std::string source;           // "ogb", "npy", "synthetic"
+  std::string name;    // of the data set
+  std::string source;  // "ogb", "npy", "synthetic"
   std::uint64_t nodes = 0;
-  std::uint64_t edges = 0;      // directed entries in the in-graph, after cleaning
+  std::uint64_t edges = 0;  // directed entries in the in-graph, after cleaning
   bool undirected = false;
-  bool has_reverse = false;     // undirected, or out-shards exist
+  bool has_reverse = false;  // undirected, or out-shards exist
   bool weighted = false;
   std::uint64_t feature_dim = 0;  // 0: no features
   Codec feature_codec = Codec::fp32;
   std::string feature_norm = "none";
   Task task = Task::none;
-  std::uint64_t classes = 0;    // columns of the logits
-  std::string metric;           // "accuracy", "roc-auc", "micro-f1": what the data set is judged by
+  std::uint64_t classes = 0;  // columns of the logits
+  std::string metric;         // "accuracy", "roc-auc", "micro-f1": what the data set is judged by
   std::uint64_t labelled = 0;
   std::string partitioner;
   std::uint64_t total_bytes = 0;
@@ -62,9 +63,9 @@ struct StoreInfo {
 
 struct Labels {
   Task task = Task::none;
-  Array<std::int32_t> classes;      // multiclass: N, kUnlabelled where none
-  Array<std::uint8_t> targets;      // multilabel: N x target_stride bytes, bit c%8 of byte c/8
-  Array<std::uint8_t> labelled;     // multilabel: N
+  Array<std::int32_t> classes;   // multiclass: N, kUnlabelled where none
+  Array<std::uint8_t> targets;   // multilabel: N x target_stride bytes, bit c%8 of byte c/8
+  Array<std::uint8_t> labelled;  // multilabel: N
   std::size_t target_stride = 0;
 };
 
@@ -87,8 +88,8 @@ class Store {
   [[nodiscard]] Array<float> weighted_degrees(MemoryBudget& budget) const;
   [[nodiscard]] bool has_split(const std::string& name) const;
   [[nodiscard]] Array<NodeId> split(const std::string& name, MemoryBudget& budget) const;  // ascending reordered ids
-  [[nodiscard]] Array<NodeId> original_ids(MemoryBudget& budget) const;   // [reordered] -> original
-  [[nodiscard]] Array<NodeId> reordered_ids(MemoryBudget& budget) const;  // [original] -> reordered
+  [[nodiscard]] Array<NodeId> original_ids(MemoryBudget& budget) const;                    // [reordered] -> original
+  [[nodiscard]] Array<NodeId> reordered_ids(MemoryBudget& budget) const;                   // [original] -> reordered
 
   // STORE/derived/<key>: data computed later, each a directory with its own manifest, appearing atomically.
   [[nodiscard]] std::filesystem::path derived_path(const std::string& key) const { return path_ / "derived" / key; }
@@ -96,7 +97,8 @@ class Store {
   // Re-reads everything and checks it; calls on_file(name) before each file. DamagedError for the first fault.
   template <class OnFile>
   void verify(OnFile&& on_file) const;
-  [[nodiscard]] std::vector<std::string> files() const;  // relative names of all files of the store, derived data included
+  [[nodiscard]] std::vector<std::string> files()
+      const;  // relative names of all files of the store, derived data included
   // on_bytes (may be empty) hears of the bytes checked. InputError when the store has no such file.
   void verify_file(const std::string& relative_name, const std::function<void(std::uint64_t)>& on_bytes = {}) const;
 

@@ -19,8 +19,7 @@ DirectoryLock lock_exclusive(const fs::path& directory) {
 }  // namespace
 
 StoreEditor::StoreEditor(const fs::path& directory)
-    : store_(directory, lock_exclusive(directory)),
-      manifest_{store_.info(), store_.listed_files()} {
+    : store_(directory, lock_exclusive(directory)), manifest_{store_.info(), store_.listed_files()} {
   clear_left_overs();
 }
 

@@ -1,5 +1,5 @@
-// Replacing a store's labels and splits. New files get names of their own, the manifest is replaced atomically, and only then
-// what it no longer lists is removed: a store killed in between is the old one or the new one.
+// Replacing a store's labels and splits. New files get names of their own, the manifest is replaced atomically, and
+// only then what it no longer lists is removed: a store killed in between is the old one or the new one.
 #pragma once
 
 #include <cstdint>

@@ -21,14 +21,17 @@ struct HeaderKind {
   const char* kind;
   std::string_view magic;
 };
-constexpr std::array<HeaderKind, 3> kHeaderKinds = {{{"shard", kShardMagic}, {"rows", kRowsMagic}, {"array", kArrayMagic}}};
+constexpr std::array<HeaderKind, 3> kHeaderKinds = {
+    {{"shard", kShardMagic}, {"rows", kRowsMagic}, {"array", kArrayMagic}}};
 
 const HeaderKind* header_kind(const std::string& kind) {
-  const auto* found = std::find_if(kHeaderKinds.begin(), kHeaderKinds.end(), [&](const HeaderKind& k) { return kind == k.kind; });
+  const auto* found =
+      std::find_if(kHeaderKinds.begin(), kHeaderKinds.end(), [&](const HeaderKind& k) { return kind == k.kind; });
   return found == kHeaderKinds.end() ? nullptr : found;
 }
 
-std::uint64_t checksum_of_file(const File& file, std::uint64_t size, const std::function<void(std::uint64_t)>& on_bytes) {
+std::uint64_t checksum_of_file(const File& file, std::uint64_t size,
+                               const std::function<void(std::uint64_t)>& on_bytes) {
   ChecksumStream sum;
   std::vector<std::byte> piece(std::min<std::uint64_t>(kPiece, size));
   for (std::uint64_t at = 0; at < size; at += piece.size()) {
@@ -42,7 +45,8 @@ std::uint64_t checksum_of_file(const File& file, std::uint64_t size, const std::
 
 File open_listed(const fs::path& path, std::uint64_t bytes) {
   std::error_code error;
-  if (!fs::exists(path, error)) throw DamagedError(path.string(), "file", std::to_string(bytes) + " bytes", "no such file");
+  if (!fs::exists(path, error))
+    throw DamagedError(path.string(), "file", std::to_string(bytes) + " bytes", "no such file");
   if (!fs::is_regular_file(path, error)) throw DamagedError(path.string(), "file", "a file", "something else");
   return {path, File::Mode::read};
 }

@@ -53,8 +53,11 @@ std::vector<StoreFile> parse_files(const Json& list) {
 Json shards_json(const std::vector<ShardInfo>& shards) {
   Json list = Json::array();
   for (const ShardInfo& shard : shards) {
-    list.push_back(Json{{"file", shard.file}, {"first_row", shard.first_row}, {"rows", shard.rows},
-                        {"edges", shard.edges}, {"halo", shard.halo}});
+    list.push_back(Json{{"file", shard.file},
+                        {"first_row", shard.first_row},
+                        {"rows", shard.rows},
+                        {"edges", shard.edges},
+                        {"halo", shard.halo}});
   }
   return list;
 }
@@ -135,8 +138,8 @@ StoreManifest parse_content(const Json& json) {
   return manifest;
 }
 
-// Checks seal, format and version, then lets `read` take what it needs. What a sealed text lacks or contradicts is damage:
-// this program would not have written it.
+// Checks seal, format and version, then lets `read` take what it needs. What a sealed text lacks or contradicts is
+// damage: this program would not have written it.
 template <class Read>
 auto parse_sealed(const fs::path& path, const std::string& text, const char* format, int newest, Read&& read) {
   check_sealed_json(path, text);
@@ -145,8 +148,9 @@ auto parse_sealed(const fs::path& path, const std::string& text, const char* for
     if (json.at("format").get<std::string>() != format) throw std::runtime_error("format " + json.at("format").dump());
     const int version = json.at("format_version").get<int>();
     if (version > newest) {
-      throw InputError(path.string(), "", "format version " + std::to_string(version) + ", this build reads up to " +
-                                              std::to_string(newest) + "; use the Strata that wrote it");
+      throw InputError(path.string(), "",
+                       "format version " + std::to_string(version) + ", this build reads up to " +
+                           std::to_string(newest) + "; use the Strata that wrote it");
     }
     return read(json);
   } catch (const Error&) {
@@ -217,8 +221,8 @@ std::string manifest_text(const StoreManifest& manifest) {
   json["weighted"] = info.weighted;
   json["features"] =
       Json{{"dim", info.feature_dim}, {"codec", codec_name(info.feature_codec)}, {"norm", info.feature_norm}};
-  json["labels"] = Json{{"task", task_name(info.task)}, {"classes", info.classes}, {"labelled", info.labelled},
-                        {"metric", info.metric}};
+  json["labels"] = Json{
+      {"task", task_name(info.task)}, {"classes", info.classes}, {"labelled", info.labelled}, {"metric", info.metric}};
   json["partitioner"] = info.partitioner;
   json["in_shards"] = shards_json(info.in_shards);
   json["out_shards"] = shards_json(info.out_shards);

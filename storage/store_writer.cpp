@@ -117,7 +117,8 @@ void StoreWriter::add_features(std::uint64_t dim, Codec codec, const std::string
 
 void StoreWriter::check(const StoreInfo& info) const {
   const auto require = [&](bool holds, const std::string& what) {
-    if (!holds) throw InputError(directory_.final_path().string(), "", "the parts of the store contradict each other: " + what);
+    if (!holds)
+      throw InputError(directory_.final_path().string(), "", "the parts of the store contradict each other: " + what);
   };
   const std::string contradiction = contradiction_in(info);
   require(contradiction.empty(), contradiction);
@@ -127,7 +128,8 @@ void StoreWriter::check(const StoreInfo& info) const {
   require(!has_out || (out_degrees_.rows == info.nodes && out_degrees_.sum == info.edges), "out-degrees");
   require(!info.weighted || weighted_degree_rows_ == info.nodes, "degrees of edge weights");
   require(info.task == Task::none || label_rows_ == info.nodes, std::to_string(label_rows_) + " labels");
-  require(label_classes_ <= info.classes, "class " + std::to_string(label_classes_) + " of " + std::to_string(info.classes));
+  require(label_classes_ <= info.classes,
+          "class " + std::to_string(label_classes_) + " of " + std::to_string(info.classes));
   require(info.task != Task::multilabel || label_stride_ == divide_up(info.classes, 8), "bytes of a row of labels");
   require(info.splits.empty() || highest_split_node_ < std::max<std::uint64_t>(info.nodes, 1), "a split's ids");
 }
@@ -161,7 +163,8 @@ void require_split_name(const std::string& name) {
   const bool plain = std::all_of(name.begin(), name.end(), [](char c) {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_';
   });
-  if (name.empty() || !plain) throw UsageError("'" + name + "' is not a split's name; use letters, digits, '-' and '_'");
+  if (name.empty() || !plain)
+    throw UsageError("'" + name + "' is not a split's name; use letters, digits, '-' and '_'");
 }
 
 }  // namespace strata

@@ -1,6 +1,6 @@
-// Writes a store: everything goes into a directory beside the final one, which gets its name as a whole at the end. Until
-// finish() returns the final directory is as it was before (absent, or with `force` the old store); a killed run leaves
-// only a hidden directory that the next run clears. Files are synced as they are written, manifest.json last.
+// Writes a store: everything goes into a directory beside the final one, which gets its name as a whole at the end.
+// Until finish() returns the final directory is as it was before (absent, or with `force` the old store); a killed run
+// leaves only a hidden directory that the next run clears. Files are synced as they are written, manifest.json last.
 //
 //   StoreWriter writer("arxiv.store", /*force=*/false, budget);
 //   writer.add_shard(Direction::in, write_shard(writer.path(), "in-00000.shard", 0, offsets, sources, {}));
@@ -37,7 +37,8 @@ class StoreWriter {
   void add_shard(Direction direction, const ShardInfo& info);
   // Multiclass: one class (or kUnlabelled) per node.
   void write_labels(std::span<const std::int32_t> classes);
-  // Multilabel: nodes x target_stride bytes, target of class c is bit c % 8 of byte c / 8; labelled: one byte (0, 1) a node.
+  // Multilabel: nodes x target_stride bytes, target of class c is bit c % 8 of byte c / 8; labelled: one byte (0, 1) a
+  // node.
   void write_labels(std::span<const std::uint8_t> targets, std::size_t target_stride,
                     std::span<const std::uint8_t> labelled);
   // One a node, reordered. Direction::out is needed for directed graphs with a reverse only.
@@ -50,9 +51,9 @@ class StoreWriter {
   // After RowFileWriter(path() / kFeatures, ...).commit().
   void add_features(std::uint64_t dim, Codec codec, const std::string& norm);
 
-  // Checks that the parts agree (InputError names the contradiction: these are facts about the data, not our invariants),
-  // writes convert.json and manifest.json and gives the directory its name. From `info` are taken: name, source, nodes, undirected,
-  // weighted, classes, metric, partitioner; the rest follows from what was added.
+  // Checks that the parts agree (InputError names the contradiction: these are facts about the data, not our
+  // invariants), writes convert.json and manifest.json and gives the directory its name. From `info` are taken: name,
+  // source, nodes, undirected, weighted, classes, metric, partitioner; the rest follows from what was added.
   void finish(StoreInfo info, const std::string& convert_json);
 
  private:

@@ -10,6 +10,7 @@
 #include <fstream>
 #include <iostream>
 #include <new>
+#include <typeinfo>
 
 #include "kernels/base/error.hpp"
 
@@ -37,11 +38,24 @@ std::string last_line_without_period(std::string text) {
   return text;
 }
 
+// Stores what was parsed. Boost reads "-1" for an unsigned option as 2^32 - 1; here it is refused.
+void store_options(const po::parsed_options& parsed, po::variables_map& values) {
+  po::store(parsed, values);
+  for (const po::option& option : parsed.options) {
+    const std::type_info& type = values[option.string_key].value().type();
+    const bool is_unsigned =
+        type == typeid(unsigned) || type == typeid(unsigned long) || type == typeid(unsigned long long);
+    if (is_unsigned && !option.value.empty() && option.value.front().starts_with('-')) {
+      throw UsageError("--" + option.string_key + " " + option.value.front() + ": must not be negative");
+    }
+  }
+}
+
 void parse_config(const std::string& path, const po::options_description& options, po::variables_map& values) {
   std::ifstream file(path);
   if (!file) throw UsageError("--config: cannot read " + path);
   try {
-    po::store(po::parse_config_file(file, options), values);
+    store_options(po::parse_config_file(file, options), values);
   } catch (const po::error& error) {
     throw UsageError(path + ": " + last_line_without_period(error.what()));
   }
@@ -54,7 +68,8 @@ int run_program(const char* name, int argc, char** argv, const std::function<int
     const int status = body(argc, argv);
     std::cout.flush();
     if (!std::cout || std::fflush(stdout) != 0) {
-      return report(name, ExitStatus::resources, "cannot write to standard output; is the disk full or the reader gone?");
+      return report(name, ExitStatus::resources,
+                    "cannot write to standard output; is the disk full or the reader gone?");
     }
     return status;
   } catch (const DamagedError& error) {
@@ -62,7 +77,8 @@ int run_program(const char* name, int argc, char** argv, const std::function<int
   } catch (const Error& error) {
     return report(name, error.status(), error.what());
   } catch (const std::bad_alloc&) {
-    return report(name, ExitStatus::resources, "the system has no memory left; close other programs or lower the budget");
+    return report(name, ExitStatus::resources,
+                  "the system has no memory left; close other programs or lower the budget");
   } catch (const std::filesystem::filesystem_error& error) {
     return report(name, status_of(error.code()), error.path1().string() + ": " + error.code().message());
   } catch (const po::error& error) {
@@ -77,8 +93,16 @@ std::uint64_t parse_size(const std::string& text) {
     const char* name;
     double bytes;
   };
-  static constexpr std::array<Unit, 11> kUnits = {{{"", 1}, {"B", 1}, {"kB", 1e3}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9},
-                                                   {"TB", 1e12}, {"KiB", 0x1p10}, {"MiB", 0x1p20}, {"GiB", 0x1p30},
+  static constexpr std::array<Unit, 11> kUnits = {{{"", 1},
+                                                   {"B", 1},
+                                                   {"kB", 1e3},
+                                                   {"KB", 1e3},
+                                                   {"MB", 1e6},
+                                                   {"GB", 1e9},
+                                                   {"TB", 1e12},
+                                                   {"KiB", 0x1p10},
+                                                   {"MiB", 0x1p20},
+                                                   {"GiB", 0x1p30},
                                                    {"TiB", 0x1p40}}};
   const std::size_t digits = text.find_first_not_of("0123456789.");
   const std::string number = text.substr(0, digits);
@@ -122,8 +146,9 @@ bool parse_options(const char* program, const std::string& usage, int argc, char
     po::command_line_parser parser(argc, argv);
     namespace style = po::command_line_style;
     parser.options(options).style(style::unix_style & ~style::allow_guessing);
-    if (positional != nullptr) parser.positional(*positional);
-    po::store(parser.run(), values);
+    const po::positional_options_description none;  // given so that stray words are refused
+    parser.positional(positional != nullptr ? *positional : none);
+    store_options(parser.run(), values);
   } catch (const po::error& error) {
     throw UsageError(last_line_without_period(error.what()) + "; see " + program + " --help");
   }

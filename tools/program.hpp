@@ -42,8 +42,8 @@ struct CommonOptions {
                                  const boost::program_options::positional_options_description* positional,
                                  boost::program_options::variables_map& values, CommonOptions& common);
 
-// Progress of one stage on stderr: on a terminal one rewritten line with rate and time left, at most five times a second;
-// elsewhere a plain line every ten seconds. Thread-safe.
+// Progress of one stage on stderr: on a terminal one rewritten line with rate and time left, at most five times a
+// second; elsewhere a plain line every ten seconds. Thread-safe.
 class Progress {
  public:
   enum class Unit { items, bytes };

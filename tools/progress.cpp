@@ -33,8 +33,13 @@ std::string duration(double seconds) {
 }  // namespace
 
 Progress::Progress(std::string stage, std::uint64_t total, Unit unit, bool quiet)
-    : stage_(std::move(stage)), total_(total), unit_(unit), quiet_(quiet), terminal_(::isatty(STDERR_FILENO) == 1),
-      start_(std::chrono::steady_clock::now()), last_shown_(start_) {}
+    : stage_(std::move(stage)),
+      total_(total),
+      unit_(unit),
+      quiet_(quiet),
+      terminal_(::isatty(STDERR_FILENO) == 1),
+      start_(std::chrono::steady_clock::now()),
+      last_shown_(start_) {}
 
 Progress::~Progress() {
   const std::lock_guard lock(mutex_);

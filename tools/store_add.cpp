@@ -66,8 +66,9 @@ void put_classes(NpyReader& reader, const AddOptions& options, std::span<const N
   for_each_integer(reader, true, [&](std::uint64_t index, std::int64_t value) {
     const std::int64_t limit = options.classes > 0 ? static_cast<std::int64_t>(options.classes) : INT32_MAX;
     if (value < kUnlabelled || value >= limit) {
-      throw InputError(options.labels, "element " + std::to_string(index), "label " + std::to_string(value) +
-                       " is not -1 (none) or a class below " + std::to_string(limit));
+      throw InputError(
+          options.labels, "element " + std::to_string(index),
+          "label " + std::to_string(value) + " is not -1 (none) or a class below " + std::to_string(limit));
     }
     labels[reordered[index]] = static_cast<std::int32_t>(value);
     classes = std::max(classes, static_cast<std::uint64_t>(value + 1));
@@ -104,12 +105,14 @@ void put_targets(NpyReader& reader, const AddOptions& options, std::span<const N
   editor.put_labels(targets.span(), labelled.span(), classes, options.metric.empty() ? "micro-f1" : options.metric);
 }
 
-void put_labels(const AddOptions& options, std::span<const NodeId> reordered, StoreEditor& editor, MemoryBudget& budget) {
+void put_labels(const AddOptions& options, std::span<const NodeId> reordered, StoreEditor& editor,
+                MemoryBudget& budget) {
   NpyReader reader(options.labels);
   const NpyHeader& header = reader.header();
   if (header.shape.empty() || header.shape.size() > 2 || header.rows() != reordered.size() || header.fortran_order) {
-    throw InputError(options.labels, "header", "shape " + header.shape_text() + ", expected rows for " +
-                     std::to_string(reordered.size()) + " nodes in C order");
+    throw InputError(options.labels, "header",
+                     "shape " + header.shape_text() + ", expected rows for " + std::to_string(reordered.size()) +
+                         " nodes in C order");
   }
   if (header.row_elements() == 1) {
     put_classes(reader, options, reordered, editor, budget);

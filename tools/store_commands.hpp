@@ -14,7 +14,8 @@ namespace strata {
 // --what graph, features, labels, splits; what is written is NumPy arrays in the original order of the nodes.
 //   graph:    edge_index.npy (2, E) int64, sources then targets; edge_weight.npy (E,) float32 when there are weights
 //   features: node_feat.npy (N, F) float32
-//   labels:   node_label.npy (N,) int64, -1 where there is none; several labels a node: (N, C) int8, or float32 with NaN in
+//   labels:   node_label.npy (N,) int64, -1 where there is none; several labels a node: (N, C) int8, or float32 with
+//   NaN in
 //             the rows without labels
 //   splits:   NAME.npy int64, ascending
 struct ExportOptions {
@@ -26,7 +27,8 @@ struct ExportOptions {
 };
 void export_store(const Store& store, const ExportOptions& options);
 
-// labels: a .npy in original order, as strata-convert --from npy takes it. splits: NAME=FILE, .npy of original ids or a mask.
+// labels: a .npy in original order, as strata-convert --from npy takes it. splits: NAME=FILE, .npy of original ids or a
+// mask.
 struct AddOptions {
   std::string labels;
   std::vector<std::string> splits;

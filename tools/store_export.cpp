@@ -84,8 +84,8 @@ void Exporter::graph() {
   weights.commit();
 }
 
-// Rows come in the store's order and go out in the original one: as many output rows at a time as the memory holds, each time
-// reading all features.
+// Rows come in the store's order and go out in the original one: as many output rows at a time as the memory holds,
+// each time reading all features.
 void Exporter::features() {
   const RowFileReader reader = store_.features(budget_);
   const RowShape& shape = reader.shape();

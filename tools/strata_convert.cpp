@@ -60,7 +60,8 @@ std::uint64_t parse_count(const std::string& option, const std::string& text) {
 }
 
 template <class T>
-T parse_choice(const std::string& option, const std::string& text, const std::vector<std::pair<std::string, T>>& choices) {
+T parse_choice(const std::string& option, const std::string& text,
+               const std::vector<std::pair<std::string, T>>& choices) {
   std::string names;
   for (const auto& [name, value] : choices) {
     if (name == text) return value;
@@ -71,15 +72,17 @@ T parse_choice(const std::string& option, const std::string& text, const std::ve
 
 SourceKind parse_source(const std::string& text) {
   for (const char* later : {"mag240m", "snap", "graphsaint"}) {
-    if (text == later) throw UsageError("--from " + text + ": this format is not part of this version; use ogb, npy or synthetic");
+    if (text == later)
+      throw UsageError("--from " + text + ": this format is not part of this version; use ogb, npy or synthetic");
   }
-  return parse_choice<SourceKind>("from", text,
-                                  {{"ogb", SourceKind::ogb}, {"npy", SourceKind::npy}, {"synthetic", SourceKind::synthetic}});
+  return parse_choice<SourceKind>(
+      "from", text, {{"ogb", SourceKind::ogb}, {"npy", SourceKind::npy}, {"synthetic", SourceKind::synthetic}});
 }
 
 Partitioner parse_partitioner(const std::string& text) {
   if (text == "stream") {
-    throw UsageError("--partitioner stream: the stream partitioner is not part of this version; use metis, random or none");
+    throw UsageError(
+        "--partitioner stream: the stream partitioner is not part of this version; use metis, random or none");
   }
   return parse_choice<Partitioner>("partitioner", text,
                                    {{"auto", Partitioner::automatic},
@@ -100,10 +103,12 @@ int parse_compression(const std::string& text) {
 
 Codec parse_feature_codec(const std::string& text) {
   if (text == "sparse") {
-    throw UsageError("--feature-codec sparse: is not part of this version; use fp32 with --compress zstd for wide features");
+    throw UsageError(
+        "--feature-codec sparse: is not part of this version; use fp32 with --compress zstd for wide features");
   }
-  return parse_choice<Codec>("feature-codec", text,
-                             {{"fp32", Codec::fp32}, {"fp16", Codec::fp16}, {"bf16", Codec::bf16}, {"int8", Codec::int8}});
+  return parse_choice<Codec>(
+      "feature-codec", text,
+      {{"fp32", Codec::fp32}, {"fp16", Codec::fp16}, {"bf16", Codec::bf16}, {"int8", Codec::int8}});
 }
 
 SplitFractions parse_fractions(const std::string& text) {
@@ -129,7 +134,8 @@ SplitFractions parse_fractions(const std::string& text) {
 }
 
 std::uint64_t default_memory() {
-  const auto machine = static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::uint64_t>(sysconf(_SC_PAGE_SIZE));
+  const auto machine =
+      static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::uint64_t>(sysconf(_SC_PAGE_SIZE));
   return std::min<std::uint64_t>(std::uint64_t{2} << 30, machine / 2);
 }
 
@@ -153,7 +159,8 @@ void add_options(po::options_description& all) {
   add("duplicates", po::value<std::string>()->default_value("drop"), "drop or keep");
   add("reverse", po::value<std::string>()->default_value("on"), "off: leave out the out-edges of a directed graph");
   add("shards", po::value<std::string>()->default_value("auto"), "auto or a number");
-  add("partitioner", po::value<std::string>()->default_value("auto"), "auto, metis, random or none: the order of the nodes");
+  add("partitioner", po::value<std::string>()->default_value("auto"),
+      "auto, metis, random or none: the order of the nodes");
   po::options_description data("Features and splits");
   add = data.add_options();
   add("feature-codec", po::value<std::string>()->default_value("fp32"), "fp32, fp16, bf16 or int8");
@@ -169,7 +176,8 @@ void add_options(po::options_description& all) {
   add("nodes", po::value<std::string>(), "number of nodes");
   add("edges", po::value<std::string>(), "number of edges drawn");
   add("classes", po::value<std::string>()->default_value("16"), "number of classes");
-  add("communities", po::value<std::string>(), "a multiple of the classes (one, or 16 with --labelled-clustered, per class)");
+  add("communities", po::value<std::string>(),
+      "a multiple of the classes (one, or 16 with --labelled-clustered, per class)");
   add("feature-dim", po::value<std::string>()->default_value("128"), "feature columns");
   add("signal", po::value<double>()->default_value(0.1), "size of the class means against noise of deviation 1");
   add("homophily", po::value<double>()->default_value(0.8), "share of edges within a class");
@@ -185,8 +193,8 @@ bool parse_switch(const po::variables_map& values, const char* name, const char*
 }
 
 void refuse_synthetic_options(const po::variables_map& values) {
-  for (const char* name : {"nodes", "edges", "classes", "communities", "feature-dim", "signal", "homophily", "power-law",
-                           "multi-label", "labelled", "labelled-clustered"}) {
+  for (const char* name : {"nodes", "edges", "classes", "communities", "feature-dim", "signal", "homophily",
+                           "power-law", "multi-label", "labelled", "labelled-clustered"}) {
     if (values.count(name) != 0 && !values[name].defaulted()) {
       throw UsageError("--" + std::string(name) + ": is for --from synthetic only");
     }
@@ -221,7 +229,8 @@ ImportOptions import_options(const po::variables_map& values) {
   ImportOptions options;
   options.from = parse_source(text("from"));
   if (values.count("input") != 0) options.input = text("input");
-  if (options.from != SourceKind::synthetic && options.input.empty()) throw UsageError("--input is missing; see --help");
+  if (options.from != SourceKind::synthetic && options.input.empty())
+    throw UsageError("--input is missing; see --help");
   options.output = text("output");
   if (options.output.empty()) throw UsageError("--output is empty");
   if (values.count("tmp") != 0) options.tmp = text("tmp");
@@ -262,8 +271,8 @@ class Display final : public ConvertListener {
  public:
   explicit Display(bool quiet) : quiet_(quiet) {}
   void begin_stage(const std::string& name, std::uint64_t total, Unit unit) override {
-    progress_ = std::make_unique<Progress>(name, total, unit == Unit::bytes ? Progress::Unit::bytes : Progress::Unit::items,
-                                           quiet_);
+    progress_ = std::make_unique<Progress>(name, total,
+                                           unit == Unit::bytes ? Progress::Unit::bytes : Progress::Unit::items, quiet_);
   }
   void advance(std::uint64_t amount) override { progress_->add(amount); }
   void end_stage() override {

@@ -1,4 +1,5 @@
-// strata-store: look at a store, check it, take its data out, replace its labels and splits, manage what was derived from it.
+// strata-store: look at a store, check it, take its data out, replace its labels and splits, manage what was derived
+// from it.
 #include <boost/program_options.hpp>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -23,8 +24,10 @@ constexpr const char* kUsage =
     "       strata-store derived STORE [--remove KEY]\n"
     "\n"
     "info     what a store holds: a table, or the manifest as JSON\n"
-    "verify   reads every byte and compares it with its checksum; exit status 5 names the file and the block that differ\n"
-    "export   NumPy arrays in the original order of the nodes: edge_index, edge_weight, node_feat, node_label, NAME (splits)\n"
+    "verify   reads every byte and compares it with its checksum; exit status 5 names the file and the block that "
+    "differ\n"
+    "export   NumPy arrays in the original order of the nodes: edge_index, edge_weight, node_feat, node_label, NAME "
+    "(splits)\n"
     "add      labels and splits from NumPy arrays in the original order (splits: ids, or a mask of all nodes)\n"
     "derived  what was computed from the store and kept for later runs\n";
 
@@ -58,7 +61,9 @@ void print_json(const Store& store) {
   json["derived"] = nlohmann::ordered_json::array();
   for (const std::string& key : derived_keys(store.path())) {
     const DerivedInfo derived = derived_info(store.path(), key);
-    json["derived"].push_back({{"key", key}, {"bytes", derived.bytes}, {"files", derived.files},
+    json["derived"].push_back({{"key", key},
+                               {"bytes", derived.bytes},
+                               {"files", derived.files},
                                {"about", nlohmann::ordered_json::parse(derived.about)}});
   }
   std::cout << json.dump(2) << "\n";
@@ -143,12 +148,13 @@ po::options_description make_options() {
   po::options_description options("options");
   options.add_options()("command", po::value<std::string>()->value_name("COMMAND"), "the same as the first argument")(
       "store", po::value<std::string>()->value_name("STORE"), "the same as the second argument")(
-      "json", po::bool_switch(), "info: as JSON")(
-      "what", po::value<std::vector<std::string>>()->value_name("WHAT"), "export: graph, features, labels, splits")(
+      "json", po::bool_switch(), "info: as JSON")("what", po::value<std::vector<std::string>>()->value_name("WHAT"),
+                                                  "export: graph, features, labels, splits")(
       "output", po::value<std::string>()->value_name("DIR"), "export: where the arrays go")(
       "force", po::bool_switch(), "export: replace existing files")(
       "labels", po::value<std::string>()->value_name("FILE"), "add: new labels")(
-      "split", po::value<std::vector<std::string>>()->value_name("NAME=FILE"), "add: a new split, or a new one of that name")(
+      "split", po::value<std::vector<std::string>>()->value_name("NAME=FILE"),
+      "add: a new split, or a new one of that name")(
       "classes", po::value<std::uint64_t>()->default_value(0)->value_name("C"), "add: number of classes (0: as occur)")(
       "metric", po::value<std::string>()->value_name("NAME"), "add: accuracy, roc-auc or micro-f1")(
       "remove", po::value<std::string>()->value_name("KEY"), "derived: remove this")(

@@ -44,9 +44,8 @@ constexpr unsigned kLineLength = 110;
 auto text(const char* standard, const char* value_name) {
   return po::value<std::string>()->default_value(standard)->value_name(value_name);
 }
-auto path(const char* value_name) {
-  return po::value<std::string>()->default_value("", "none")->value_name(value_name);
-}
+// Empty when absent.
+auto path(const char* value_name) { return po::value<std::string>()->value_name(value_name); }
 
 po::options_description data_options() {
   po::options_description group("Data", kLineLength);
@@ -86,7 +85,7 @@ po::options_description training_options() {
   add("epochs", text("200", "E"), "passes over the data; 0: only predict");
   add("optimizer", text("adam", "NAME"), "adam, adam-tf (TensorFlow's epsilon) or sgd");
   add("lr", text("0.01", "R"), "learning rate");
-  add("lr-schedule", text("", "E:R,..."), "rates from given epochs on, counted from 0: 0:1e-2,40:1e-3");
+  add("lr-schedule", path("E:R,..."), "rates from given epochs on, counted from 0: 0:1e-2,40:1e-3");
   add("weight-decay", text("0", "W"), "L2, added to the gradient");
   add("decay-first-layer-only", po::bool_switch(), "weight decay on the first layer alone (Kipf & Welling)");
   add("clip", text("0", "C"), "largest norm of a step's gradient; 0: any");
@@ -109,7 +108,7 @@ po::options_description resource_options() {
   add("device", text("auto", "NAME"), "auto or cpu");
   add("codec", text("fp32", "NAME"), "of embeddings and aggregates: fp32, fp16, bf16 or int8");
   add("alpha-codec", text("fp32", "NAME"), "of the gradients with respect to them");
-  add("cache-dir", path("DIR"), "where rows go that do not fit in memory (default RUN/cache)");
+  add("cache-dir", path("DIR"), "where rows go that do not fit in memory; RUN/cache when absent");
   add("disk-limit", text("none", "SIZE"), "most that may lie there");
   add("keep-cache", po::bool_switch(), "leave RUN/cache in place at the end");
   add("no-prefetch", po::bool_switch(), "do not read ahead");
@@ -122,7 +121,8 @@ po::options_description output_options() {
   add("explain", po::bool_switch(), "print what lives where and what it takes, and stop");
   add("resume", po::bool_switch(), "go on with the run in RUN; ends in the same bits as an uninterrupted one");
   add("force", po::bool_switch(), "replace a run in RUN");
-  add("checkpoint-every", text("10", "N"), "epochs between checkpoints; 0: only at the end or when stopped");
+  add("checkpoint-every", text("10", "N"),
+      "epochs between checkpoints (and one when the last is five minutes old); 0: only at the end or when stopped");
   add("save-steps", text("0", "N"), "write the weights of every N-th step to RUN/steps; 0: none");
   add_common_options(group);
   return group;
@@ -140,11 +140,9 @@ po::options_description method_options() {
 po::options_description foreign_options() {
   po::options_description group("Recognised, but only with these values in this version", kLineLength);
   for (const ForeignOption& option : kForeignOptions) {
-    group.add_options()(option.name,
-                        po::value<std::string>()
-                            ->default_value(option.standard, *option.standard == '\0' ? "none" : option.standard)
-                            ->value_name(option.value_name),
-                        option.belongs_to);
+    auto* value = po::value<std::string>()->value_name(option.value_name);
+    if (*option.standard != '\0') value->default_value(option.standard);
+    group.add_options()(option.name, value, option.belongs_to);
   }
   return group;
 }

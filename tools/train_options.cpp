@@ -34,7 +34,10 @@ class Values {
  public:
   explicit Values(const po::variables_map& map) : map_(map) {}
 
-  [[nodiscard]] const std::string& text(const char* name) const { return map_[name].as<std::string>(); }
+  // Empty when the option has no default and was not given.
+  [[nodiscard]] std::string text(const char* name) const {
+    return map_.count(name) != 0 ? map_[name].as<std::string>() : std::string();
+  }
   [[nodiscard]] bool flag(const char* name) const { return map_[name].as<bool>(); }
 
   // A whole number in [least, most].
@@ -78,7 +81,7 @@ class Values {
   // The index of the value among `supported`; the contract's other names get their own message.
   std::size_t choice(const char* name, std::initializer_list<const char*> supported,
                      std::initializer_list<const char*> known = {}) const {
-    const std::string& value = text(name);
+    const std::string value = text(name);
     const auto found = std::find(supported.begin(), supported.end(), value);
     if (found != supported.end()) return static_cast<std::size_t>(found - supported.begin());
     if (std::find(known.begin(), known.end(), value) != known.end()) {
@@ -113,7 +116,7 @@ void refuse_foreign_options(const Values& values) {
 // "0:1e-2,40:1e-3"
 std::vector<std::pair<std::uint32_t, double>> parse_schedule(const Values& values) {
   std::vector<std::pair<std::uint32_t, double>> schedule;
-  const std::string& text = values.text("lr-schedule");
+  const std::string text = values.text("lr-schedule");
   for (std::size_t begin = 0; begin < text.size();) {
     const std::size_t end = std::min(text.find(',', begin), text.size());
     const std::string item = text.substr(begin, end - begin);
@@ -199,7 +202,7 @@ void fill_training(const Values& values, TrainOptions& options) {
 }
 
 void refuse_gpu(const Values& values) {
-  const std::string& device = values.text("device");
+  const std::string device = values.text("device");
   if (device == "auto" || device == "cpu") return;
   if (device == "cuda" || device.starts_with("cuda:")) {
     values.fail("device", "this version trains on the CPU only (its CUDA kernels serve strata-bench); use auto or cpu");

@@ -71,11 +71,19 @@ void IgluMethod<T>::train_layer(std::size_t layer, std::uint32_t epoch, const Ep
     const double loss = step_gradients(layer, nodes, totals);
     const StepEvent event{epoch, ++this->global_step_, session_.parameters.group_name(group), loss};
     if (observer.before_step) observer.before_step(event, session_.parameters);
-    session_.parameters.step(session_.options.optimizer, session_.options.optimizer.rate(epoch - 1), group, group + 1);
+    session_.parameters.step(session_.options.optimizer, session_.options.optimizer.rate(epoch - 1), group, group + 1,
+                             gradient_scale(layer, nodes));
     if (observer.after_step) observer.after_step(event, session_.parameters);
     ++totals.report.steps;
     totals.report.node_visits += nodes.size();
   }
+}
+
+// A step's gradient is a sum over its batch, that is this many times the batch's share of the mean loss's gradient.
+template <class T>
+double IgluMethod<T>::gradient_scale(std::size_t layer, std::span<const NodeId> nodes) const {
+  const double rows = static_cast<double>(layer == top() ? session_.objective.train_nodes().size() : session_.nodes());
+  return static_cast<double>(nodes.size()) / rows / session_.objective.mean_scale();
 }
 
 template <class T>

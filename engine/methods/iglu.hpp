@@ -41,6 +41,7 @@ class IgluMethod final : public Method<T> {
                                                             const EpochBatches* batches) const;
   void train_layer(std::size_t layer, std::uint32_t epoch, const EpochBatches* batches, const StepObserver<T>& observer,
                    Totals& totals);
+  [[nodiscard]] double gradient_scale(std::size_t layer, std::span<const NodeId> nodes) const;
   [[nodiscard]] double step_gradients(std::size_t layer, std::span<const NodeId> nodes, Totals& totals);
 
   Session<T>& session_;

@@ -3,6 +3,7 @@
 #include <bit>
 #include <nlohmann/json.hpp>
 
+#include "kernels/base/cpu_info.hpp"
 #include "kernels/base/error.hpp"
 #include "storage/checksum.hpp"
 #include "storage/file.hpp"
@@ -99,6 +100,7 @@ std::filesystem::path Checkpoint::path_in(const std::filesystem::path& run) { re
 void Checkpoint::save(const std::filesystem::path& run, const Settings& fingerprint, const RunState& state,
                       Parameters<float>& parameters, std::span<const float> best) {
   const Json content = {{"configuration", fingerprint},
+                        {"device", device_description()},
                         {"state", json_of(state)},
                         {"group_steps", parameters.steps()},
                         {"tensors", tensors_text(parameters)}};
@@ -155,6 +157,7 @@ void Checkpoint::parse(const std::string& text) {
   try {
     const Json json = Json::parse(text);
     fingerprint_ = json.at("configuration").get<Settings>();
+    device_ = json.at("device").get<std::string>();
     state_ = state_of(json.at("state"));
     group_steps_ = json.at("group_steps").get<std::vector<std::uint64_t>>();
     tensors_ = json.at("tensors").get<std::string>();

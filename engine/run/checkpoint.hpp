@@ -31,6 +31,7 @@ class Checkpoint {
 
   [[nodiscard]] const Settings& fingerprint() const { return fingerprint_; }
   [[nodiscard]] const RunState& state() const { return state_; }
+  [[nodiscard]] const std::string& device() const { return device_; }  // that wrote it: device_description()
   // DamagedError when the tensors are not those of `parameters`.
   void restore(Parameters<float>& parameters, std::span<float> best) const;
 
@@ -41,6 +42,7 @@ class Checkpoint {
   std::filesystem::path path_;
   Settings fingerprint_;
   RunState state_;
+  std::string device_;
   std::vector<std::uint64_t> group_steps_;
   std::string tensors_;       // names and shapes
   std::uint64_t values_ = 0;  // elements of each array

@@ -37,7 +37,7 @@ std::uint64_t output_bytes(const TrainOptions& options, const StoreInfo& store, 
   return predictions + embeddings + 9 * parameters + (std::uint64_t{1} << 20);
 }
 
-void check_disk(const fs::path& where, std::uint64_t needed, const std::string& advice) {
+void require_space(const fs::path& where, std::uint64_t needed, const std::string& advice) {
   const std::uint64_t free = free_bytes_for(where);
   if (needed <= free) return;
   throw ResourceError(fmt::format("{}: up to {} may be written there and {} are free; {} ({} bytes would do)",
@@ -53,18 +53,22 @@ RunPlan plan_run(const TrainOptions& options, const StoreInfo& store, const Mode
   plan.memory = plan_memory(options, store, model, plan.threads);
   plan.run_bytes = 2 * round_up(parameter_bytes(model), kBlockAlignment);
   plan.least = plan.memory.least + plan.run_bytes;
-  plan.cache_bytes = plan.memory.fits ? 0 : plan.memory.scratch_disk;
+  const bool all_fits = plan.memory.fits && options.host_memory >= plan.memory.everything + plan.run_bytes;
+  plan.cache_bytes = all_fits ? 0 : plan.memory.scratch_disk;
   plan.output_bytes = output_bytes(options, store, model);
   return plan;
 }
 
-void check_resources(const TrainOptions& options, const RunPlan& plan) {
+void check_memory(const TrainOptions& options, const RunPlan& plan) {
   if (options.host_memory < plan.least) {
     throw ResourceError(
         fmt::format("--host-memory {}: too little for this store and model; at least {} would do ({} bytes)",
                     format_bytes(options.host_memory), format_bytes(plan.least), plan.least),
         plan.least);
   }
+}
+
+void check_disk(const TrainOptions& options, const RunPlan& plan) {
   if (plan.cache_bytes > options.disk_limit) {
     throw ResourceError(fmt::format("--disk-limit {}: up to {} of row stores may go to {}; raise the limit to that ({} "
                                     "bytes) or --host-memory to {}",
@@ -72,9 +76,9 @@ void check_resources(const TrainOptions& options, const RunPlan& plan) {
                                     options.cache_dir.string(), plan.cache_bytes, format_bytes(plan.memory.everything)),
                         plan.cache_bytes);
   }
-  check_disk(options.cache_dir, plan.cache_bytes,
-             "choose another --cache-dir or raise --host-memory to " + format_bytes(plan.memory.everything));
-  check_disk(options.run, plan.output_bytes, "choose another --run");
+  require_space(options.cache_dir, plan.cache_bytes,
+                "choose another --cache-dir or raise --host-memory to " + format_bytes(plan.memory.everything));
+  require_space(options.run, plan.output_bytes, "choose another --run");
 }
 
 }  // namespace strata

@@ -19,8 +19,10 @@ struct RunPlan {
 // options.host_memory must be set.
 [[nodiscard]] RunPlan plan_run(const TrainOptions& options, const StoreInfo& store, const Model& model);
 
-// ResourceError when --host-memory, --disk-limit or the free disk space is less than the plan needs.
-void check_resources(const TrainOptions& options, const RunPlan& plan);
+// ResourceError with what would do when --host-memory is less than the plan needs.
+void check_memory(const TrainOptions& options, const RunPlan& plan);
+// The same for --disk-limit and the free disk space.
+void check_disk(const TrainOptions& options, const RunPlan& plan);
 
 // --explain: the plan as a table.
 [[nodiscard]] std::string explain(const TrainOptions& options, const StoreInfo& store, const Model& model,

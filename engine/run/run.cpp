@@ -3,18 +3,31 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <vector>
 
 #include "engine/run/machine.hpp"
 #include "engine/run/training_run.hpp"
 #include "kernels/base/error.hpp"
+#include "storage/checksum.hpp"
 
 namespace strata {
 
 namespace {
 
+// A directory below --cache-dir that belongs to this run alone, as RUN/cache does: whoever holds the lock on RUN may
+// clear it.
+std::string own_name(const fs::path& run) {
+  const std::string path = fs::weakly_canonical(fs::absolute(run)).string();
+  return "strata-" + checksum_text(checksum(std::as_bytes(std::span(path))));
+}
+
 void fill_defaults(TrainOptions& options) {
   if (options.host_memory == 0) options.host_memory = usable_memory_bytes() / 2;
-  if (options.cache_dir.empty()) options.cache_dir = options.run / "cache";
+  if (options.cache_dir.empty()) {
+    options.cache_dir = options.run / "cache";
+  } else {
+    options.cache_dir /= own_name(options.run);
+  }
 }
 
 RunDirectory::Start start_of(const TrainOptions& options) {
@@ -39,11 +52,16 @@ bool is_complete(const TrainOptions& options, const RunDirectory& directory, con
   return trained && fs::exists(directory.summary());
 }
 
-// The cache is empty by now. It goes with its default place; a directory the user named stays.
-void remove_cache(const TrainOptions& options) {
-  if (options.keep_cache || options.cache_dir != options.run / "cache") return;
+// Removes the scratch files that a killed process left, and the directory if nothing else is in it.
+void clear_cache(const TrainOptions& options) {
+  std::vector<fs::path> scratch;
   std::error_code ignored;
-  fs::remove(options.cache_dir, ignored);
+  for (const fs::directory_entry& entry : fs::directory_iterator(options.cache_dir, ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with("strata-") && name.ends_with(".scratch")) scratch.push_back(entry.path());
+  }
+  for (const fs::path& file : scratch) fs::remove(file, ignored);
+  fs::remove(options.cache_dir, ignored);  // fails when it is not empty
 }
 
 }  // namespace
@@ -59,9 +77,11 @@ int run_training(TrainOptions options) {
     std::fputs(explain(options, store.info(), model, plan).c_str(), stdout);
     return 0;
   }
-  check_resources(options, plan);
+  check_memory(options, plan);
 
   const RunDirectory directory(options.run, start_of(options));
+  clear_cache(options);
+  check_disk(options, plan);
   const Settings settings = fingerprint(options, store);
   const std::optional<Checkpoint> checkpoint =
       options.resume ? Checkpoint::open(options.run) : std::optional<Checkpoint>();
@@ -81,7 +101,7 @@ int run_training(TrainOptions options) {
     if (checkpoint) run.restore(*checkpoint);
     status = run.run();
   }
-  remove_cache(options);
+  if (!options.keep_cache) clear_cache(options);
   return status;
 }
 

@@ -15,11 +15,13 @@ constexpr std::array<const char*, 9> kEntries = {
     "metrics.jsonl",     "summary.json", "model.safetensors", "predictions.npy", "prediction_ids.npy", "embeddings.npy",
     "embedding_ids.npy", "steps",        "checkpoint"};
 
-void make_directory(const fs::path& path) {
+// True when it was not there.
+bool make_directory(const fs::path& path) {
   std::error_code error;
-  fs::create_directories(path, error);
+  const bool created = fs::create_directories(path, error);
   if (error) throw_system_error(error.value(), path.string(), "create the directory");
   if (!fs::is_directory(path)) throw UsageError(path.string() + ": is not a directory; choose another --run");
+  return created;
 }
 
 bool is_partial(const fs::path& path) {
@@ -37,7 +39,7 @@ bool RunDirectory::holds_run(const fs::path& path) {
 }
 
 RunDirectory::RunDirectory(const fs::path& path, Start start) : path_(path) {
-  make_directory(path);
+  created_ = make_directory(path);
   lock_ = DirectoryLock(path, DirectoryLock::Kind::exclusive);
   if (start == Start::fresh && holds_run(path)) {
     throw UsageError(path.string() +
@@ -45,6 +47,13 @@ RunDirectory::RunDirectory(const fs::path& path, Start start) : path_(path) {
   }
   if (start == Start::replace) clear();
   remove_partial_files();
+}
+
+RunDirectory::~RunDirectory() {
+  if (!created_ || holds_run(path_)) return;
+  std::error_code ignored;
+  fs::remove(path_ / ".lock", ignored);
+  fs::remove(path_, ignored);  // fails when it is not empty
 }
 
 fs::path RunDirectory::step(std::uint64_t step) const {

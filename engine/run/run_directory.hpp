@@ -13,6 +13,10 @@ class RunDirectory {
   enum class Start { fresh, resume, replace };
   // Creates and locks the directory. fresh: UsageError when it holds a run. replace: a run in it is removed.
   RunDirectory(const std::filesystem::path& path, Start start);
+  RunDirectory(const RunDirectory&) = delete;
+  RunDirectory& operator=(const RunDirectory&) = delete;
+  // A directory that was created for nothing, because the run failed before it began, goes again.
+  ~RunDirectory();
 
   // Whether `path` holds anything of a run.
   [[nodiscard]] static bool holds_run(const std::filesystem::path& path);
@@ -34,6 +38,7 @@ class RunDirectory {
  private:
   void remove_partial_files() const;
   std::filesystem::path path_;
+  bool created_ = false;
   DirectoryLock lock_;
 };
 

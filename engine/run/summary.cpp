@@ -80,6 +80,7 @@ std::string summary_text(const TrainOptions& options, const Store& store, const 
   json["best"] = kept_epoch(state);
   json["best_by"] = state.best.known ? "validation metric" : "last epoch";
   json["last"] = json_of(state.epoch, state.last.value_or(EpochScores{}));
+  json["last"]["loss"] = state.last_loss;
   json["stopped_early"] = state.stopped_early;
   json["totals"] = {{"epochs", state.epoch},
                     {"steps", state.global_step},

@@ -3,12 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
+#include <utility>
 
 #include "engine/run/configuration.hpp"
 #include "engine/run/export_rows.hpp"
 #include "engine/run/machine.hpp"
 #include "engine/run/model_file.hpp"
+#include "kernels/base/cpu_info.hpp"
 #include "kernels/base/error.hpp"
 
 namespace strata {
@@ -16,6 +19,8 @@ namespace strata {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+constexpr double kCheckpointSeconds = 300;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
@@ -41,11 +46,18 @@ TrainingRun::TrainingRun(const TrainOptions& options, const Store& store, const 
   best_ = Array<float>(budget_, session_->parameters.size(), "parameters of the best epoch");
   method_ = make_method<float>(*session_);
   read_batches();
+  check_wanted_rows();
   load_initial();
 }
 
 void TrainingRun::load_initial() {
   if (!options_.init.empty()) load_model(options_.init, session_->parameters, budget_);
+}
+
+// A fault in a file of ids ends the run now, not after the last epoch.
+void TrainingRun::check_wanted_rows() {
+  static_cast<void>(select_nodes(options_.predict, store_, budget_));
+  static_cast<void>(select_nodes(options_.embeddings, store_, budget_));
 }
 
 void TrainingRun::read_batches() {
@@ -78,9 +90,15 @@ void TrainingRun::restore(const Checkpoint& checkpoint) {
   has_checkpoint_ = true;
   checkpointed_epoch_ = state_.epoch;
   display_.note(fmt::format("{}: going on after epoch {}", options_.run.string(), state_.epoch));
+  if (checkpoint.device() != device_description()) {
+    display_.note(
+        fmt::format("the checkpoint comes from another device ({}): the results will not be the same to the bit",
+                    checkpoint.device()));
+  }
 }
 
 int TrainingRun::run() {
+  if (options_.verbose) display_.note(explain(options_, store_.info(), session_->model, plan_));
   metrics_ = std::make_unique<MetricsLog>(directory_.metrics(), state_.epoch);
   if (fs::exists(directory_.summary())) fs::remove(directory_.summary());  // of a shorter run that goes on now
   if (options_.save_steps > 0 && state_.global_step == 0) save_step(0);
@@ -112,8 +130,14 @@ void TrainingRun::train() {
   while (state_.epoch < options_.epochs && !state_.stopped_early && stop_.received() == 0) {
     prepare();
     train_epoch(state_.epoch + 1);
-    if (due(state_.epoch, options_.checkpoint_every) || state_.stopped_early) write_checkpoint();
+    if (checkpoint_due()) write_checkpoint();
   }
+}
+
+// Long epochs do not wait for their number: what a killed run loses is bounded.
+bool TrainingRun::checkpoint_due() const {
+  if (options_.checkpoint_every == 0) return false;
+  return due(state_.epoch, options_.checkpoint_every) || elapsed() - checkpointed_at_ > kCheckpointSeconds;
 }
 
 // Every so many epochs, and the last; 0 is never.
@@ -137,7 +161,14 @@ void TrainingRun::train_epoch(std::uint32_t epoch) {
   if (due(epoch, options_.eval_every)) metrics.scores = evaluate_splits();
   metrics.seconds = seconds_since(begin);
   metrics.seconds_eval = metrics.seconds - metrics.seconds_compute;
+  metrics.io = difference(session_->buffers.counters(), before);
+  finish_epoch(epoch, report, metrics);
+}
 
+void TrainingRun::finish_epoch(std::uint32_t epoch, const EpochReport& report, EpochMetrics& metrics) {
+  if (!std::isfinite(report.loss) && std::isfinite(state_.last_loss)) {
+    display_.note(fmt::format("epoch {}: the loss is not finite; lower --lr or set --clip", epoch));
+  }
   state_.epoch = epoch;
   state_.global_step = method_->global_step();
   state_.seconds += metrics.seconds;
@@ -154,7 +185,6 @@ void TrainingRun::train_epoch(std::uint32_t epoch) {
   metrics.node_visits = report.node_visits;
   metrics.seconds_total = state_.seconds;
   metrics.seconds_prepare = std::exchange(unreported_prepare_, 0);
-  metrics.io = difference(session_->buffers.counters(), before);
   metrics.peak_host_bytes = peak_resident_bytes();
   metrics.has_step_losses = options_.save_steps > 0 || !options_.batch_file.empty();
   metrics.step_losses = step_losses_;
@@ -197,6 +227,7 @@ void TrainingRun::write_checkpoint() {
   Checkpoint::save(options_.run, fingerprint_, state_, session_->parameters, best_.span());
   has_checkpoint_ = true;
   checkpointed_epoch_ = state_.epoch;
+  checkpointed_at_ = elapsed();
 }
 
 void TrainingRun::use_best() {

@@ -31,10 +31,14 @@ class TrainingRun {
  private:
   void load_initial();
   void read_batches();
+  void check_wanted_rows();
   void prepare();
   void train();
   void train_epoch(std::uint32_t epoch);
+  // Takes in what the epoch gave: state, best epoch, a line of metrics.
+  void finish_epoch(std::uint32_t epoch, const EpochReport& report, EpochMetrics& metrics);
   [[nodiscard]] bool due(std::uint32_t epoch, std::uint32_t every) const;
+  [[nodiscard]] bool checkpoint_due() const;
   [[nodiscard]] EpochScores evaluate_splits();
   void judge(std::uint32_t epoch, const EpochScores& scores);
   void after_step(const StepEvent& event);
@@ -65,6 +69,7 @@ class TrainingRun {
   RunState state_;
   std::uint32_t checkpointed_epoch_ = 0;
   bool has_checkpoint_ = false;
+  double checkpointed_at_ = 0;     // elapsed()
   bool prepared_ = false;          // the method's rows belong to the present parameters
   double unreported_prepare_ = 0;  // seconds; goes into the next epoch's line
   std::vector<double> step_losses_;

@@ -58,7 +58,8 @@ void choose_partitioner(const ImportOptions& options, const SourceFacts& facts, 
 
 std::uint64_t estimate_store(const ImportOptions& options, const SourceFacts& facts, const ConversionPlan& plan) {
   const std::uint64_t directions = plan.symmetric || !options.reverse ? 1 : 2;
-  const std::uint64_t halo = std::min(plan.entries, facts.nodes * std::min<std::uint64_t>(plan.shards, 8)) * sizeof(NodeId);
+  const std::uint64_t halo =
+      std::min(plan.entries, facts.nodes * std::min<std::uint64_t>(plan.shards, 8)) * sizeof(NodeId);
   return directions * (adjacency_bytes(facts.nodes, plan.entries, facts.weighted) + halo) +
          facts.nodes * encoded_row_bytes(options.feature_codec, facts.feature_dim) + 20 * facts.nodes +
          (directions * plan.shards * 5 + 16) * kBlockAlignment;
@@ -66,7 +67,8 @@ std::uint64_t estimate_store(const ImportOptions& options, const SourceFacts& fa
 
 // The least memory for this way of ordering: every node array, and one shard of average size, thrice for hubs.
 std::uint64_t least_memory(const SourceFacts& facts, const ConversionPlan& plan) {
-  const std::uint64_t shard = 3 * csr_bytes(facts.nodes / plan.shards + 1, plan.entries / plan.shards + 1, facts.weighted);
+  const std::uint64_t shard =
+      3 * csr_bytes(facts.nodes / plan.shards + 1, plan.entries / plan.shards + 1, facts.weighted);
   const std::uint64_t feature_chunk = 2 * kChunkRows * facts.feature_dim * sizeof(float);
   return plan.node_bytes + kWorkspace + std::max({shard, feature_chunk, plan.order_bytes});
 }
@@ -97,8 +99,8 @@ ConversionPlan plan_conversion(const ImportOptions& options, const SourceFacts& 
   const std::uint64_t chunks = divide_up(facts.nodes, kChunkRows);
   if (plan.shards == 0) plan.shards = automatic_shards(facts.nodes, plan.entries, facts.weighted);
   if (plan.shards > chunks) {
-    throw UsageError("--shards " + std::to_string(plan.shards) + ": a shard has at least 1024 nodes, so this graph has at most " +
-                     std::to_string(chunks));
+    throw UsageError("--shards " + std::to_string(plan.shards) +
+                     ": a shard has at least 1024 nodes, so this graph has at most " + std::to_string(chunks));
   }
   plan.node_bytes = bytes_per_node(facts) * facts.nodes;
   plan.spool_bytes = facts.edges * EdgeSpool::edge_bytes(facts.weighted);
@@ -109,8 +111,8 @@ ConversionPlan plan_conversion(const ImportOptions& options, const SourceFacts& 
   choose_partitioner(options, facts, plan);
   plan.least_memory = least_memory(facts, plan);
   if (options.memory < plan.least_memory) {
-    throw ResourceError("--memory " + format_bytes(options.memory) + " is too little for " + facts.name + ": at least " +
-                            format_bytes(plan.least_memory) + " is needed" +
+    throw ResourceError("--memory " + format_bytes(options.memory) + " is too little for " + facts.name +
+                            ": at least " + format_bytes(plan.least_memory) + " is needed" +
                             (plan.partitioner == Partitioner::metis ? "; --partitioner none or random needs less" : ""),
                         plan.least_memory);
   }
@@ -136,16 +138,18 @@ std::string explain(const ImportOptions& options, const SourceFacts& facts, cons
     text += key + std::string(key.size() < 14 ? 14 - key.size() : 1, ' ') + value + "\n";
   };
   line("source", facts.name + " (" + source_kind_name(options.from) + ")");
-  line("graph", number(facts.nodes) + " nodes, " + number(facts.edges) + " edges in the table, " + number(plan.entries) +
-                    " directed entries" + (plan.symmetric ? " (each edge both ways)" : "") + " before cleaning" +
-                    (facts.weighted ? ", weighted" : ""));
-  line("features", facts.feature_dim == 0 ? std::string("none")
-                                          : number(facts.feature_dim) + " columns, " + codec_name(options.feature_codec) +
-                                                ", normalisation " + feature_norm_name(options.feature_norm));
+  line("graph", number(facts.nodes) + " nodes, " + number(facts.edges) + " edges in the table, " +
+                    number(plan.entries) + " directed entries" + (plan.symmetric ? " (each edge both ways)" : "") +
+                    " before cleaning" + (facts.weighted ? ", weighted" : ""));
+  line("features", facts.feature_dim == 0
+                       ? std::string("none")
+                       : number(facts.feature_dim) + " columns, " + codec_name(options.feature_codec) +
+                             ", normalisation " + feature_norm_name(options.feature_norm));
   line("split", facts.split.empty() ? "none" : facts.split);
   line("order", std::string(partitioner_name(plan.partitioner)) + " (" + plan.partitioner_reason + ")");
-  line("shards", number(plan.shards) + (plan.symmetric ? "" : options.reverse ? ", and as many of the reverse unless the graph is symmetric"
-                                                                              : ", no reverse"));
+  line("shards", number(plan.shards) + (plan.symmetric    ? ""
+                                        : options.reverse ? ", and as many of the reverse unless the graph is symmetric"
+                                                          : ", no reverse"));
   line("memory", format_bytes(options.memory) + " budget, at least " + format_bytes(plan.least_memory) +
                      "; arrays per node " + format_bytes(plan.node_bytes) +
                      (plan.order_bytes == 0 ? "" : ", METIS with its graph " + format_bytes(plan.order_bytes)));

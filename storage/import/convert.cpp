@@ -7,6 +7,7 @@
 
 #include "kernels/base/error.hpp"
 #include "storage/checksum.hpp"
+#include "storage/import/compression_sample.hpp"
 #include "storage/import/feature_writer.hpp"
 #include "storage/import/graph_stage.hpp"
 #include "storage/import/labels.hpp"
@@ -20,9 +21,14 @@ namespace {
 class Conversion {
  public:
   Conversion(GraphSource& source, const ImportOptions& options, ConvertListener* listener)
-      : source_(source), facts_(source.facts()), options_(options), budget_(options.memory),
-        plan_(plan_conversion(options, facts_)), writer_(options.output, options.force, budget_),
-        temporary_(options.tmp, options.output), stages_(listener, report_) {}
+      : source_(source),
+        facts_(source.facts()),
+        options_(options),
+        budget_(options.memory),
+        plan_(plan_conversion(options, facts_)),
+        writer_(options.output, options.force, budget_),
+        temporary_(options.tmp, options.output),
+        stages_(listener, report_) {}
 
   ConvertReport run() {
     check_disk();
@@ -64,6 +70,7 @@ class Conversion {
   Stages stages_;
   ImportedLabels labels_;
   std::vector<ImportedSplit> splits_;
+  std::vector<Reservation> split_charges_;
   std::string first_nan_;
 };
 
@@ -82,6 +89,9 @@ void Conversion::read_labels() {
   labels_ = source_.read_labels(budget_);
   splits_ = facts_.random_split ? random_splits(labels_, facts_.nodes, options_.split_fractions, options_.seed)
                                 : source_.read_splits();
+  for (const ImportedSplit& split : splits_) {
+    split_charges_.push_back(budget_.reserve(split.nodes.size() * sizeof(NodeId), "splits"));
+  }
   report_.unlabelled_test = check_splits(splits_, labels_, facts_.nodes).unlabelled_test;
   report_.labelled = labels_.labelled_nodes;
   report_.unlabelled = facts_.nodes - labels_.labelled_nodes;
@@ -198,6 +208,14 @@ void Conversion::write_features(const NodeOrder& order) {
   features.commit();
   report_.feature_bytes = features.file_bytes();
   writer_.add_features(columns, options_.feature_codec, feature_norm_name(options_.feature_norm));
+  if (options_.zstd_level == 0) {
+    report_.sampled_compression = sampled_compression(target.file, budget_);
+    if (report_.sampled_compression < 0.5) {
+      stages_.hint("--compress zstd would leave about " +
+                   std::to_string(static_cast<int>(std::ceil(100 * report_.sampled_compression))) + "% of the " +
+                   format_bytes(report_.feature_bytes) + " of features");
+    }
+  }
   stages_.end();
 }
 

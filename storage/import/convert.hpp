@@ -26,17 +26,17 @@ class ConvertListener {
 struct StageReport {
   std::string name;
   double seconds = 0;
-  std::uint64_t bytes_read = 0;     // through system calls, by this process
+  std::uint64_t bytes_read = 0;  // through system calls, by this process
   std::uint64_t bytes_written = 0;
-  std::uint64_t peak_memory = 0;    // VmHWM at the end of the stage: the highest so far
+  std::uint64_t peak_memory = 0;  // VmHWM at the end of the stage: the highest so far
 };
 
 struct ConvertReport {
   std::uint64_t nodes = 0;
-  std::uint64_t edges_in = 0;     // rows of the source's table
-  std::uint64_t edges_out = 0;    // directed entries of the store
-  std::uint64_t self_loops = 0;   // rows of the table with both ends equal
-  std::uint64_t duplicates = 0;   // directed entries that were there already and were dropped
+  std::uint64_t edges_in = 0;    // rows of the source's table
+  std::uint64_t edges_out = 0;   // directed entries of the store
+  std::uint64_t self_loops = 0;  // rows of the table with both ends equal
+  std::uint64_t duplicates = 0;  // directed entries that were there already and were dropped
   std::uint64_t labelled = 0;
   std::uint64_t unlabelled = 0;
   std::uint64_t unlabelled_test = 0;
@@ -47,6 +47,7 @@ struct ConvertReport {
   std::uint64_t parts = 0;
   std::uint64_t cut_entries = 0;
   std::uint64_t feature_bytes = 0;
+  double sampled_compression = 1;  // of uncompressed features: what zstd would leave of them
   std::uint64_t peak_budget = 0;
   struct SourceFile {
     std::string path;
@@ -61,7 +62,8 @@ struct ConvertReport {
 ConvertReport convert(GraphSource& source, const ImportOptions& options, ConvertListener* listener);
 
 // The content of convert.json.
-[[nodiscard]] std::string report_json(const ConvertReport& report, const ImportOptions& options, const SourceFacts& facts);
+[[nodiscard]] std::string report_json(const ConvertReport& report, const ImportOptions& options,
+                                      const SourceFacts& facts);
 
 // Reads the source again and compares the store at options.output with it by other means than those that wrote it:
 // edges by comparison sort and multiset checksum, features row by row, labels and splits by value. DamagedError names

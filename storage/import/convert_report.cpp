@@ -62,6 +62,7 @@ std::string report_json(const ConvertReport& report, const ImportOptions& option
     json["cut_entries"] = report.cut_entries;
   }
   json["feature_file_bytes"] = report.feature_bytes;
+  if (options.zstd_level == 0 && facts.feature_dim != 0) json["sampled_zstd_ratio"] = report.sampled_compression;
   json["peak_budget_bytes"] = report.peak_budget;
   json["options"] = options_json(options, facts);
   json["sources"] = Json::array();

@@ -55,7 +55,8 @@ class Scatter {
 };
 
 // Sorts one weighted row by column, keeping the order of repeats.
-void sort_weighted_row(NodeId* columns, float* weights, std::size_t length, std::vector<std::pair<NodeId, float>>& scratch) {
+void sort_weighted_row(NodeId* columns, float* weights, std::size_t length,
+                       std::vector<std::pair<NodeId, float>>& scratch) {
   scratch.resize(length);
   for (std::size_t i = 0; i < length; ++i) scratch[i] = {columns[i], weights[i]};
   std::stable_sort(scratch.begin(), scratch.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
@@ -118,7 +119,8 @@ std::uint64_t csr_bytes(std::uint64_t rows, std::uint64_t entries, bool weighted
 }
 
 CsrRange build_csr(const EdgeSpool& spool, const CsrRequest& request, std::span<const NodeId> new_of,
-                   std::span<const NodeId> original_of, std::span<const std::uint32_t> raw_degrees, MemoryBudget& budget) {
+                   std::span<const NodeId> original_of, std::span<const std::uint32_t> raw_degrees,
+                   MemoryBudget& budget) {
   CsrRange csr;
   csr.first = request.first;
   csr.offsets = Array<EdgeId>(budget, std::size_t{request.count} + 1, "row offsets");

@@ -1,6 +1,6 @@
 // From spooled edges to sorted rows: a counting sort by row (degrees are known from the reading), then each row sorted
-// by itself and its repeats removed. Rows are built range by range, so memory bounds the size of a range, not of the graph.
-// The result does not depend on the ranges, the number of threads, or where the spool is.
+// by itself and its repeats removed. Rows are built range by range, so memory bounds the size of a range, not of the
+// graph. The result does not depend on the ranges, the number of threads, or where the spool is.
 #pragma once
 
 #include <cstdint>
@@ -30,17 +30,17 @@ struct CsrRequest {
 // Rows [first, first + count) in new ids; columns are new ids, ascending within a row.
 struct CsrRange {
   NodeId first = 0;
-  Array<EdgeId> offsets;    // count + 1, from 0
-  Array<NodeId> columns;    // offsets[count] used; as allocated before repeats were removed
-  Array<float> weights;     // like columns; empty when unweighted
+  Array<EdgeId> offsets;  // count + 1, from 0
+  Array<NodeId> columns;  // offsets[count] used; as allocated before repeats were removed
+  Array<float> weights;   // like columns; empty when unweighted
   std::uint64_t duplicates = 0;
 
   [[nodiscard]] NodeId count() const { return static_cast<NodeId>(offsets.size() - 1); }
   [[nodiscard]] std::uint64_t edges() const { return offsets[offsets.size() - 1]; }
 };
 
-// new_of[original] and original_of[new] may both be empty: the identity. raw_degrees[original]: entries of the row before
-// repeats are removed. Of repeated weighted edges the first in source order stays.
+// new_of[original] and original_of[new] may both be empty: the identity. raw_degrees[original]: entries of the row
+// before repeats are removed. Of repeated weighted edges the first in source order stays.
 [[nodiscard]] CsrRange build_csr(const EdgeSpool& spool, const CsrRequest& request, std::span<const NodeId> new_of,
                                  std::span<const NodeId> original_of, std::span<const std::uint32_t> raw_degrees,
                                  MemoryBudget& budget);

@@ -33,7 +33,8 @@ class CsvFields {
 
 [[nodiscard]] std::size_t count_fields(std::string_view line);
 
-// The only integer of a one-line file such as num-node-list.csv.gz. InputError when there are more lines: several graphs.
+// The only integer of a one-line file such as num-node-list.csv.gz. InputError when there are more lines: several
+// graphs.
 [[nodiscard]] std::uint64_t read_single_count(const std::filesystem::path& path);
 
 // The node ids of a file with one id a line, in file order, each below `nodes`.

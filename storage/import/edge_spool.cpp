@@ -11,8 +11,8 @@ constexpr std::size_t kBlockEdges = std::size_t{1} << 19;
 
 }  // namespace
 
-EdgeSpool::EdgeSpool(MemoryBudget& budget, const std::filesystem::path& directory, std::uint64_t capacity, bool weighted,
-                     std::uint64_t memory_limit)
+EdgeSpool::EdgeSpool(MemoryBudget& budget, const std::filesystem::path& directory, std::uint64_t capacity,
+                     bool weighted, std::uint64_t memory_limit)
     : weighted_(weighted) {
   const bool fits = capacity * edge_bytes(weighted) <= memory_limit;
   const std::size_t room = fits ? capacity : std::min<std::uint64_t>(capacity, kBlockEdges);

@@ -30,16 +30,18 @@ class EdgeSpool {
   [[nodiscard]] bool weighted() const { return weighted_; }
   [[nodiscard]] bool in_memory() const { return !file_.is_open(); }
   [[nodiscard]] std::uint64_t bytes() const { return edges_ * edge_bytes(weighted_); }
-  [[nodiscard]] static std::uint64_t edge_bytes(bool weighted) { return sizeof(EdgePair) + (weighted ? sizeof(float) : 0); }
+  [[nodiscard]] static std::uint64_t edge_bytes(bool weighted) {
+    return sizeof(EdgePair) + (weighted ? sizeof(float) : 0);
+  }
 
  private:
   void flush();
-  Array<EdgePair> pairs_;   // everything, or the block being filled
+  Array<EdgePair> pairs_;  // everything, or the block being filled
   Array<float> weights_;
   std::size_t filled_ = 0;  // of pairs_
   std::uint64_t edges_ = 0;
   bool weighted_;
-  File file_;               // blocks of pairs, each followed by its weights
+  File file_;  // blocks of pairs, each followed by its weights
   std::uint64_t file_bytes_ = 0;
 };
 

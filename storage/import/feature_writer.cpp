@@ -61,8 +61,11 @@ std::uint64_t FeatureWriter::window_rows(const RowShape& shape, bool identity, s
 
 FeatureWriter::FeatureWriter(const Target& target, const RowShape& shape, std::span<const NodeId> new_of,
                              std::uint64_t memory_limit, MemoryBudget& budget)
-    : shape_(shape), new_of_(new_of), writer_(target.file, shape, {target.zstd_level}, budget),
-      window_rows_(window_rows(shape, new_of.empty(), memory_limit)), windows_(divide_up(shape.rows, window_rows_)),
+    : shape_(shape),
+      new_of_(new_of),
+      writer_(target.file, shape, {target.zstd_level}, budget),
+      window_rows_(window_rows(shape, new_of.empty(), memory_limit)),
+      windows_(divide_up(shape.rows, window_rows_)),
       window_(budget, std::min<std::uint64_t>(window_rows_, shape.rows) * shape.cols, "a window of features") {
   if (new_of.empty() || windows_ <= 1) return;
   regions_.resize(windows_);

@@ -55,8 +55,8 @@ class FeatureWriter {
 
  private:
   struct Region {
-    std::size_t filled = 0;      // records in `buffer`
-    std::uint64_t written = 0;   // records in the file
+    std::size_t filled = 0;     // records in `buffer`
+    std::uint64_t written = 0;  // records in the file
   };
   void put_in_window(std::uint64_t row, const float* values);
   void put_in_region(std::uint64_t row, const float* values);
@@ -71,10 +71,10 @@ class FeatureWriter {
   std::uint64_t window_rows_;
   std::size_t windows_;
   Array<float> window_;
-  std::size_t current_ = 0;        // index of the window being filled
-  std::uint64_t in_window_ = 0;    // rows put there
+  std::size_t current_ = 0;      // index of the window being filled
+  std::uint64_t in_window_ = 0;  // rows put there
   std::size_t buffered_records_ = 0;
-  Array<float> buffers_;           // buffered_records_ records per region
+  Array<float> buffers_;  // buffered_records_ records per region
   std::vector<Region> regions_;
   File file_;
 };

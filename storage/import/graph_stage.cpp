@@ -37,7 +37,12 @@ std::string shard_name(Direction direction, std::size_t index) {
 
 GraphStage::GraphStage(GraphSource& source, const ImportOptions& options, const ConversionPlan& plan,
                        MemoryBudget& budget, TemporaryDirectory& temporary, Stages& stages, ConvertReport& report)
-    : source_(source), options_(options), plan_(plan), budget_(budget), temporary_(temporary), stages_(stages),
+    : source_(source),
+      options_(options),
+      plan_(plan),
+      budget_(budget),
+      temporary_(temporary),
+      stages_(stages),
       report_(report) {}
 
 void GraphStage::count(std::span<const EdgePair> pairs) {
@@ -134,7 +139,8 @@ std::size_t GraphStage::group_end(std::size_t first, std::span<const std::uint32
     rows += shards_[last].count;
     entries += entries_of(shards_[last], raw_degrees);
     largest = std::max<std::uint64_t>(largest, shards_[last].count);
-    const std::uint64_t needed = csr_bytes(rows, entries, spool_->weighted()) + shard_writing_bytes(raw_degrees.size(), largest);
+    const std::uint64_t needed =
+        csr_bytes(rows, entries, spool_->weighted()) + shard_writing_bytes(raw_degrees.size(), largest);
     if (needed <= free) continue;
     if (last != first) break;
     throw ResourceError("sorting one shard of " + std::to_string(entries) + " edges needs " + format_bytes(needed) +
@@ -162,8 +168,8 @@ void GraphStage::write_shards(StoreWriter& writer, Direction direction, const Cs
       weighted_degrees[shard.first + row] = static_cast<float>(sum);
     }
     writer.add_shard(direction, write_shard(writer.path(), shard_name(direction, s), shard.first, local.span(),
-                                            {csr.columns.data() + begin, count}, {weights, weights == nullptr ? 0 : count},
-                                            &budget_));
+                                            {csr.columns.data() + begin, count},
+                                            {weights, weights == nullptr ? 0 : count}, &budget_));
     stages_.advance(shard.count);
   }
 }
@@ -178,9 +184,10 @@ GraphStage::Symmetry GraphStage::write_direction(StoreWriter& writer, Direction 
   for (std::size_t first = 0; first < shards_.size();) {
     const std::size_t last = group_end(first, raw_degrees);
     const ShardRange& end = shards_[last - 1];
-    CsrRequest request{rows, shards_[first].first, end.first + end.count - shards_[first].first, options_.keep_duplicates,
-                       false};
-    const CsrRange csr = build_csr(*spool_, request, order_.new_of.span(), order_.original_of.span(), raw_degrees, budget_);
+    CsrRequest request{rows, shards_[first].first, end.first + end.count - shards_[first].first,
+                       options_.keep_duplicates, false};
+    const CsrRange csr =
+        build_csr(*spool_, request, order_.new_of.span(), order_.original_of.span(), raw_degrees, budget_);
     edges += csr.edges();
     duplicates += csr.duplicates;
     const auto add = [&csr](const Block& range, Symmetry sum) {
@@ -188,16 +195,18 @@ GraphStage::Symmetry GraphStage::write_direction(StoreWriter& writer, Direction 
         const std::uint64_t target = csr.first + row;
         for (EdgeId e = csr.offsets[row]; e < csr.offsets[row + 1]; ++e) {
           const std::uint64_t source = csr.columns[e];
-          const std::uint64_t weight = csr.weights.empty() ? 0 : mixed(std::bit_cast<std::uint32_t>(csr.weights[e]) + 1u);
+          const std::uint64_t weight =
+              csr.weights.empty() ? 0 : mixed(std::bit_cast<std::uint32_t>(csr.weights[e]) + 1u);
           sum.forward += mixed((source << 32 | target) ^ weight);
           sum.backward += mixed((target << 32 | source) ^ weight);
         }
       }
       return sum;
     };
-    const Symmetry part = tbb::parallel_reduce(Block(0, csr.count(), 1024), Symmetry{}, add, [](Symmetry a, Symmetry b) {
-      return Symmetry{a.forward + b.forward, a.backward + b.backward};
-    });
+    const Symmetry part =
+        tbb::parallel_reduce(Block(0, csr.count(), 1024), Symmetry{}, add, [](Symmetry a, Symmetry b) {
+          return Symmetry{a.forward + b.forward, a.backward + b.backward};
+        });
     total.forward += part.forward;
     total.backward += part.backward;
     write_shards(writer, direction, csr, first, last, degrees.span(), weighted.span());

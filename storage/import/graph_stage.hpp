@@ -30,8 +30,8 @@ class GraphStage {
   [[nodiscard]] const NodeOrder& node_order() const { return order_; }
 
  private:
-  // Sums over the edges (u, v) written of hashes of (u, v) and of (v, u): equal exactly when the graph is symmetric (but
-  // for a collision of 64 bits).
+  // Sums over the edges (u, v) written of hashes of (u, v) and of (v, u): equal exactly when the graph is symmetric
+  // (but for a collision of 64 bits).
   struct Symmetry {
     std::uint64_t forward = 0, backward = 0;
   };
@@ -39,7 +39,8 @@ class GraphStage {
   [[nodiscard]] std::vector<std::uint64_t> chunk_entries(std::span<const std::uint32_t> raw_degrees) const;
   // Consecutive shards whose rows fit the memory together, as [first, last).
   [[nodiscard]] std::size_t group_end(std::size_t first, std::span<const std::uint32_t> raw_degrees) const;
-  Symmetry write_direction(StoreWriter& writer, Direction direction, Rows rows, std::span<const std::uint32_t> raw_degrees);
+  Symmetry write_direction(StoreWriter& writer, Direction direction, Rows rows,
+                           std::span<const std::uint32_t> raw_degrees);
   void write_shards(StoreWriter& writer, Direction direction, const CsrRange& csr, std::size_t first, std::size_t last,
                     std::span<std::uint32_t> degrees, std::span<float> weighted_degrees);
   [[nodiscard]] std::uint64_t entries_of(const ShardRange& range, std::span<const std::uint32_t> raw_degrees) const;

@@ -47,8 +47,8 @@ void LabelBuilder::set_class(std::uint64_t node, double value) {
 }
 
 void LabelBuilder::set_targets(std::uint64_t node, std::span<const float> values) {
-  const auto unknown =
-      static_cast<std::size_t>(std::count_if(values.begin(), values.end(), [](float v) { return std::isnan(v) || v == -1.0f; }));
+  const auto unknown = static_cast<std::size_t>(
+      std::count_if(values.begin(), values.end(), [](float v) { return std::isnan(v) || v == -1.0f; }));
   if (unknown == values.size()) return;
   if (unknown != 0) fail_(node, "only some of the node's targets are known: all or none must be");
   std::uint8_t* row = labels_.targets.data() + node * labels_.target_stride;
@@ -102,8 +102,8 @@ SplitFacts check_splits(const std::vector<ImportedSplit>& splits, const Imported
       if (shared.empty()) continue;
       throw InputError(split.place, split.where(shared[0]),
                        "node " + std::to_string(shared[0]) + " is also in the " + splits[b].name + " split (" +
-                           splits[b].place + ", " + splits[b].where(shared[0]) + "); " +
-                           std::to_string(shared.size()) + " nodes are in both");
+                           splits[b].place + ", " + splits[b].where(shared[0]) + "); " + std::to_string(shared.size()) +
+                           " nodes are in both");
     }
   }
   return facts;
@@ -111,8 +111,8 @@ SplitFacts check_splits(const std::vector<ImportedSplit>& splits, const Imported
 
 std::vector<ImportedSplit> random_splits(const ImportedLabels& labels, std::uint64_t nodes,
                                          const SplitFractions& fractions, std::uint64_t seed) {
-  std::vector<ImportedSplit> splits = {{"train", "random split", {}, {}}, {"valid", "random split", {}, {}},
-                                       {"test", "random split", {}, {}}};
+  std::vector<ImportedSplit> splits = {
+      {"train", "random split", {}, {}}, {"valid", "random split", {}, {}}, {"test", "random split", {}, {}}};
   for (std::uint64_t node = 0; node < nodes; ++node) {
     if (!labels.is_labelled(static_cast<NodeId>(node))) continue;
     const int part = random_split_of(seed, static_cast<NodeId>(node), fractions);

@@ -1,5 +1,5 @@
-// Builds ImportedLabels from values as the sources store them: one class a node, or rows of 0/1 targets; NaN (and, where
-// the format says so, -1) means unlabelled.
+// Builds ImportedLabels from values as the sources store them: one class a node, or rows of 0/1 targets; NaN (and,
+// where the format says so, -1) means unlabelled.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,8 @@ class LabelBuilder {
   // `fail(node, what)` throws the InputError that names the place of that node's label.
   using Fail = std::function<void(std::uint64_t node, const std::string& what)>;
   // columns 1: multiclass; more: multilabel. known_classes 0: as many as occur (multiclass).
-  LabelBuilder(MemoryBudget& budget, std::uint64_t nodes, std::uint64_t columns, std::uint64_t known_classes, Fail fail);
+  LabelBuilder(MemoryBudget& budget, std::uint64_t nodes, std::uint64_t columns, std::uint64_t known_classes,
+               Fail fail);
 
   void set_class(std::uint64_t node, double value);
   // Values of one node, one per column.
@@ -34,8 +35,8 @@ class LabelBuilder {
 [[nodiscard]] ImportedSplit make_split(std::string name, std::string place, std::vector<NodeId> nodes,
                                        std::function<std::string(NodeId)> locate);
 
-// InputError when two splits share a node, or when a train or valid node has no label. Unlabelled test nodes are allowed
-// (hidden test labels) and counted.
+// InputError when two splits share a node, or when a train or valid node has no label. Unlabelled test nodes are
+// allowed (hidden test labels) and counted.
 struct SplitFacts {
   std::uint64_t unlabelled_test = 0;
 };

@@ -20,7 +20,8 @@ Array<idx_t> cut_into_parts(const CsrRange& graph, std::uint64_t parts, std::uin
   const NodeId nodes = graph.count();
   Array<idx_t> part(budget, nodes, "parts");
   if (parts < 2 || nodes < 2 * parts || graph.edges() == 0) return part;
-  const Reservation charge = budget.reserve(metis_bytes(nodes, graph.edges()), "METIS (--partitioner none or random needs none)");
+  const Reservation charge =
+      budget.reserve(metis_bytes(nodes, graph.edges()), "METIS (--partitioner none or random needs none)");
   Array<idx_t> offsets(budget, std::size_t{nodes} + 1, "METIS row offsets");
   std::copy(graph.offsets.begin(), graph.offsets.end(), offsets.begin());
   idx_t options[METIS_NOPTIONS];
@@ -28,9 +29,9 @@ Array<idx_t> cut_into_parts(const CsrRange& graph, std::uint64_t parts, std::uin
   options[METIS_OPTION_NUMBERING] = 0;
   options[METIS_OPTION_SEED] = static_cast<idx_t>(seed & 0x7fffffff);
   idx_t vertices = static_cast<idx_t>(nodes), constraints = 1, wanted = static_cast<idx_t>(parts), cut = 0;
-  const int status = METIS_PartGraphKway(&vertices, &constraints, offsets.data(),
-                                         reinterpret_cast<idx_t*>(graph.columns.data()), nullptr, nullptr, nullptr,
-                                         &wanted, nullptr, nullptr, options, &cut, part.data());
+  const int status =
+      METIS_PartGraphKway(&vertices, &constraints, offsets.data(), reinterpret_cast<idx_t*>(graph.columns.data()),
+                          nullptr, nullptr, nullptr, &wanted, nullptr, nullptr, options, &cut, part.data());
   if (status == METIS_ERROR_MEMORY) throw ResourceError("METIS ran out of memory: use --partitioner none or random");
   STRATA_ASSERT(status == METIS_OK);
   return part;

@@ -73,8 +73,8 @@ std::uint64_t edge_count(const ArraySet& arrays, const std::string& key) {
   return header.shape[0] == 2 ? header.shape[1] : header.shape[0];
 }
 
-void read_edge_arrays(const ArraySet& arrays, const std::string& key, const std::string& weight_key, std::uint64_t nodes,
-                      MemoryBudget& budget, const GraphSource::EdgeSink& sink) {
+void read_edge_arrays(const ArraySet& arrays, const std::string& key, const std::string& weight_key,
+                      std::uint64_t nodes, MemoryBudget& budget, const GraphSource::EdgeSink& sink) {
   const std::uint64_t edges = edge_count(arrays, key);
   const std::uint64_t limit = nodes != 0 ? nodes : std::numeric_limits<NodeId>::max();
   NpyReader first = arrays.open(key);
@@ -161,8 +161,9 @@ ImportedLabels read_label_array(const ArraySet& arrays, const std::string& key, 
   if (header.fortran_order && columns > 1) {
     arrays.fail(key, "", "is stored column by column (Fortran order): save numpy.ascontiguousarray of it");
   }
-  LabelBuilder builder(budget, nodes, columns, columns > 1 ? 0 : known_classes,
-                       [&](std::uint64_t node, const std::string& what) { arrays.fail(key, "row " + number(node), what); });
+  LabelBuilder builder(
+      budget, nodes, columns, columns > 1 ? 0 : known_classes,
+      [&](std::uint64_t node, const std::string& what) { arrays.fail(key, "row " + number(node), what); });
   if (columns == 1) {
     std::vector<double> values(kBlock);
     for (std::uint64_t node = 0; node < nodes; node += kBlock) {
@@ -188,7 +189,8 @@ bool is_mask_table(const ArraySet& arrays, const std::string& key) {
 namespace {
 
 // Row `index` of masks (S,N), or the only mask (N,).
-std::vector<NodeId> read_mask(const ArraySet& arrays, const std::string& key, std::uint64_t nodes, std::uint64_t index) {
+std::vector<NodeId> read_mask(const ArraySet& arrays, const std::string& key, std::uint64_t nodes,
+                              std::uint64_t index) {
   NpyReader reader = arrays.open(key);
   const NpyHeader header = reader.header();
   const bool table = header.shape.size() == 2;
@@ -215,8 +217,9 @@ std::vector<NodeId> read_id_list(const ArraySet& arrays, const std::string& key,
   NpyReader reader = arrays.open(key);
   const NpyHeader& header = reader.header();
   if (!header.type.is_integer() || header.shape.size() != 1) {
-    arrays.fail(key, "", "holds " + header.type.text() + " of shape " + header.shape_text() +
-                             ", expected integer node ids or a boolean mask");
+    arrays.fail(key, "",
+                "holds " + header.type.text() + " of shape " + header.shape_text() +
+                    ", expected integer node ids or a boolean mask");
   }
   std::vector<std::int64_t> values(header.elements());
   reader.read_as_int64(values);

@@ -34,8 +34,8 @@ class ArraySet {
 // (2,E) or (E,2), C or Fortran order; 2 x 2 is taken as (2,E). InputError for other shapes or types.
 [[nodiscard]] std::uint64_t edge_count(const ArraySet& arrays, const std::string& key);
 // `nodes` 0 checks no upper bound below 2^32 - 1. weight_key empty: no weights.
-void read_edge_arrays(const ArraySet& arrays, const std::string& key, const std::string& weight_key, std::uint64_t nodes,
-                      MemoryBudget& budget, const GraphSource::EdgeSink& sink);
+void read_edge_arrays(const ArraySet& arrays, const std::string& key, const std::string& weight_key,
+                      std::uint64_t nodes, MemoryBudget& budget, const GraphSource::EdgeSink& sink);
 
 // Columns of a feature array (N,) or (N,F), checked to have `nodes` rows in C order.
 [[nodiscard]] std::uint64_t feature_columns(const ArraySet& arrays, const std::string& key, std::uint64_t nodes);

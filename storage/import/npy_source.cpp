@@ -34,7 +34,8 @@ std::vector<std::pair<std::string, std::string>> split_keys_of(const ArraySet& a
 // The node count from an array's rows, agreeing with what is known already (0: nothing yet).
 void agree(const ArraySet& arrays, const std::string& key, std::uint64_t rows, std::uint64_t& nodes) {
   if (nodes != 0 && nodes != rows) {
-    arrays.fail(key, "", "is about " + std::to_string(rows) + " nodes, but other arrays are about " + std::to_string(nodes));
+    arrays.fail(key, "",
+                "is about " + std::to_string(rows) + " nodes, but other arrays are about " + std::to_string(nodes));
   }
   nodes = rows;
 }
@@ -60,7 +61,8 @@ NpySource::NpySource(const ImportOptions& options) : arrays_(options.input) {
                      "holds no graph: expected the array edge_index, or edges, or adj_indptr and adj_indices");
   }
   if (facts_.nodes > std::numeric_limits<NodeId>::max() - 1) {
-    throw InputError(options.input.string(), "", "has " + std::to_string(facts_.nodes) + " nodes: at most 2^32 - 2 fit");
+    throw InputError(options.input.string(), "",
+                     "has " + std::to_string(facts_.nodes) + " nodes: at most 2^32 - 2 fit");
   }
   choose_weights();
   find_splits(options);
@@ -88,9 +90,10 @@ void NpySource::open_plain() {
   if (facts_.nodes == 0) {  // nothing else tells: nodes that have an edge, and those numbered below them
     MemoryBudget scratch(std::uint64_t{64} << 20);
     NodeId last = 0;
-    read_edge_arrays(arrays_, edge_key_, "", 0, scratch, [&last](std::span<const EdgePair> pairs, std::span<const float>) {
-      for (const EdgePair& pair : pairs) last = std::max({last, pair.source, pair.target});
-    });
+    read_edge_arrays(arrays_, edge_key_, "", 0, scratch,
+                     [&last](std::span<const EdgePair> pairs, std::span<const float>) {
+                       for (const EdgePair& pair : pairs) last = std::max({last, pair.source, pair.target});
+                     });
     facts_.nodes = facts_.edges == 0 ? 0 : std::uint64_t{last} + 1;
   }
   if (facts_.nodes == 0) throw InputError(arrays_.path().string(), "", "has no nodes");
@@ -125,8 +128,8 @@ std::pair<std::uint64_t, std::uint64_t> csr_shape(const ArraySet& arrays, const 
   if (shape[0] <= 0 || shape[1] <= 0) arrays.fail(prefix + "_shape", "", "expected positive sizes");
   const std::uint64_t rows = arrays.open(prefix + "_indptr").header().elements();
   if (rows != static_cast<std::uint64_t>(shape[0]) + 1) {
-    arrays.fail(prefix + "_indptr", "", "has " + std::to_string(rows) + " elements, expected " +
-                                            std::to_string(shape[0] + 1));
+    arrays.fail(prefix + "_indptr", "",
+                "has " + std::to_string(rows) + " elements, expected " + std::to_string(shape[0] + 1));
   }
   return {static_cast<std::uint64_t>(shape[0]), static_cast<std::uint64_t>(shape[1])};
 }
@@ -135,8 +138,12 @@ std::pair<std::uint64_t, std::uint64_t> csr_shape(const ArraySet& arrays, const 
 class CsrWalker {
  public:
   CsrWalker(const ArraySet& arrays, std::string prefix, std::uint64_t columns, bool values)
-      : arrays_(arrays), prefix_(std::move(prefix)), columns_(columns), offsets_(arrays.open(prefix_ + "_indptr")),
-        indices_(arrays.open(prefix_ + "_indices")), entries_(indices_.header().elements()) {
+      : arrays_(arrays),
+        prefix_(std::move(prefix)),
+        columns_(columns),
+        offsets_(arrays.open(prefix_ + "_indptr")),
+        indices_(arrays.open(prefix_ + "_indices")),
+        entries_(indices_.header().elements()) {
     if (values) values_.emplace(arrays.open(prefix_ + "_data"));
     if (values && values_->header().elements() != entries_) {
       arrays.fail(prefix_ + "_data", "", "has another length than " + prefix_ + "_indices");
@@ -147,8 +154,9 @@ class CsrWalker {
   void next_row() {
     const std::int64_t end = next_offset();
     if (end < begin_ || static_cast<std::uint64_t>(end) > entries_) {
-      arrays_.fail(prefix_ + "_indptr", "element " + std::to_string(row_), "is " + std::to_string(end) + ", expected " +
-                       std::to_string(begin_) + " to " + std::to_string(entries_));
+      arrays_.fail(
+          prefix_ + "_indptr", "element " + std::to_string(taken_ - 1),
+          "is " + std::to_string(end) + ", expected " + std::to_string(begin_) + " to " + std::to_string(entries_));
     }
     columns_of_row.resize(static_cast<std::size_t>(end - begin_));
     indices_.read_as_int64(columns_of_row);
@@ -158,7 +166,7 @@ class CsrWalker {
     }
     for (const std::int64_t column : columns_of_row) {
       if (column >= 0 && static_cast<std::uint64_t>(column) < columns_) continue;
-      arrays_.fail(prefix_ + "_indices", "row " + std::to_string(row_ - 1),
+      arrays_.fail(prefix_ + "_indices", "row " + std::to_string(taken_ - 2),
                    "column " + std::to_string(column) + " is not in [0, " + std::to_string(columns_) + ")");
     }
     begin_ = end;
@@ -180,10 +188,8 @@ class CsrWalker {
       offsets_.read_as_int64(block_);
       at_ = 0;
     }
-    ++row_;
-    const std::int64_t value = block_[at_++];
-    if (row_ == 1) begin_ = value;
-    return value;
+    ++taken_;
+    return block_[at_++];
   }
   const ArraySet& arrays_;
   std::string prefix_;
@@ -193,7 +199,7 @@ class CsrWalker {
   std::uint64_t entries_;
   std::vector<std::int64_t> block_;
   std::size_t at_ = 0;
-  std::uint64_t row_ = 0;
+  std::uint64_t taken_ = 0;  // offsets
   std::int64_t begin_ = 0;
 };
 
@@ -224,8 +230,9 @@ void NpySource::choose_weights() {
   if (!arrays_.has(key)) return;
   NpyReader reader = arrays_.open(key);
   if (reader.header().elements() != facts_.edges) {
-    arrays_.fail(key, "", "has " + std::to_string(reader.header().elements()) + " weights for " +
-                              std::to_string(facts_.edges) + " edges");
+    arrays_.fail(key, "",
+                 "has " + std::to_string(reader.header().elements()) + " weights for " + std::to_string(facts_.edges) +
+                     " edges");
   }
   std::vector<float> values(1 << 16);
   while (reader.remaining() != 0) {
@@ -255,8 +262,9 @@ void NpySource::find_splits(const ImportOptions& options) {
       return split_arrays_.reset();
     }
     if (!found) {
-      throw InputError(options.split, "", "there is no split of that name: expected a directory or .npz with the arrays "
-                                          "train, valid and test, in or beside the input, or 'random'");
+      throw InputError(options.split, "",
+                       "there is no split of that name: expected a directory or .npz with the arrays "
+                       "train, valid and test, in or beside the input, or 'random'");
     }
     split_arrays_.emplace(*found);
   }
@@ -350,6 +358,8 @@ std::vector<fs::path> NpySource::files() const {
   return files;
 }
 
-std::unique_ptr<GraphSource> open_npy_source(const ImportOptions& options) { return std::make_unique<NpySource>(options); }
+std::unique_ptr<GraphSource> open_npy_source(const ImportOptions& options) {
+  return std::make_unique<NpySource>(options);
+}
 
 }  // namespace strata

@@ -40,7 +40,7 @@ class NpySource final : public GraphSource {
   std::string label_key_;    // empty: none
   std::string weight_key_;   // empty: none
   bool csr_features_ = false;
-  std::optional<ArraySet> split_arrays_;               // where the splits are: arrays_, or the set --split names
+  std::optional<ArraySet> split_arrays_;  // where the splits are: arrays_, or the set --split names
   std::vector<std::pair<std::string, std::string>> split_keys_;  // name, key
   std::uint64_t split_index_ = 0;
 };

@@ -102,7 +102,7 @@ std::optional<OgbEntry> find_ogb_entry(const fs::path& directory) {
   }
   for (const KnownSet& set : kKnownSets) {
     if (wanted != set.name && wanted != set.download_name) continue;
-    return OgbEntry{"OGB's list of sets", set.tasks, set.classes, set.metric, set.add_inverse_edge,
+    return OgbEntry{"OGB's list of sets",  set.tasks, set.classes,       set.metric, set.add_inverse_edge,
                     set.has_node_features, set.split, set.heterogeneous, set.binary};
   }
   return std::nullopt;

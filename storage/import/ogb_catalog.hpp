@@ -1,4 +1,5 @@
-// What is known about an OGB node set besides its files: the row of a master.csv beside it, or OGB's own published table.
+// What is known about an OGB node set besides its files: the row of a master.csv beside it, or OGB's own published
+// table.
 #pragma once
 
 #include <cstdint>

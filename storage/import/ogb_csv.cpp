@@ -24,15 +24,17 @@ std::uint64_t columns_of(const fs::path& path) {
   return count_fields(lines.line());
 }
 
-[[noreturn]] void wrong_count(const fs::path& path, std::uint64_t found, std::uint64_t expected, const char* listed_in) {
-  throw InputError(path.string(), "line " + std::to_string(found),
-                   "the file has " + std::to_string(found) + " lines, but " + listed_in + " says " +
-                       std::to_string(expected));
+[[noreturn]] void wrong_count(const fs::path& path, std::uint64_t found, std::uint64_t expected,
+                              const char* listed_in) {
+  throw InputError(
+      path.string(), "line " + std::to_string(found),
+      "the file has " + std::to_string(found) + " lines, but " + listed_in + " says " + std::to_string(expected));
 }
 
 }  // namespace
 
-OgbCsvSource::OgbCsvSource(const ImportOptions& options, fs::path directory) : OgbSource(options, std::move(directory)) {
+OgbCsvSource::OgbCsvSource(const ImportOptions& options, fs::path directory)
+    : OgbSource(options, std::move(directory)) {
   for (const char* file : {"edge.csv.gz", "num-node-list.csv.gz", "num-edge-list.csv.gz"}) {
     require_file(raw(file));
     raw_files_.push_back(raw(file));
@@ -65,7 +67,8 @@ void OgbCsvSource::read_edges(MemoryBudget& budget, const EdgeSink& sink) {
   };
   while (lines.next()) {
     if (lines.line().empty()) continue;
-    if (++count > facts_.edges) lines.fail("more edges than the " + std::to_string(facts_.edges) + " of num-edge-list.csv.gz");
+    if (++count > facts_.edges)
+      lines.fail("more edges than the " + std::to_string(facts_.edges) + " of num-edge-list.csv.gz");
     CsvFields fields(lines);
     const NodeId source = endpoint(fields);
     const NodeId target = endpoint(fields);
@@ -91,7 +94,8 @@ void OgbCsvSource::read_features(MemoryBudget& budget, const RowSink& sink) {
   std::size_t filled = 0;
   while (lines.next()) {
     if (lines.line().empty()) continue;
-    if (row == facts_.nodes) lines.fail("more rows than the " + std::to_string(facts_.nodes) + " nodes of num-node-list.csv.gz");
+    if (row == facts_.nodes)
+      lines.fail("more rows than the " + std::to_string(facts_.nodes) + " nodes of num-node-list.csv.gz");
     CsvFields fields(lines);
     float* to = block.data() + filled * columns;
     for (std::size_t c = 0; c < columns; ++c) to[c] = fields.next_float();

@@ -14,8 +14,9 @@ namespace fs = std::filesystem;
 std::uint64_t single_count(const ArraySet& arrays, const std::string& key) {
   NpyReader reader = arrays.open(key);
   if (reader.header().elements() != 1) {
-    arrays.fail(key, "", "lists " + std::to_string(reader.header().elements()) +
-                             " graphs: only sets of a single graph can be converted");
+    arrays.fail(key, "",
+                "lists " + std::to_string(reader.header().elements()) +
+                    " graphs: only sets of a single graph can be converted");
   }
   std::int64_t value = 0;
   reader.read_as_int64({&value, 1});
@@ -37,7 +38,8 @@ void check_keys(const NpzArchive& archive) {
 
 }  // namespace
 
-OgbNpzSource::OgbNpzSource(const ImportOptions& options, fs::path directory) : OgbSource(options, std::move(directory)) {
+OgbNpzSource::OgbNpzSource(const ImportOptions& options, fs::path directory)
+    : OgbSource(options, std::move(directory)) {
   check_keys(NpzArchive(raw("data.npz")));
   const ArraySet data(raw("data.npz"));
   if (entry_ && entry_->add_inverse_edge) {
@@ -47,8 +49,8 @@ OgbNpzSource::OgbNpzSource(const ImportOptions& options, fs::path directory) : O
   const std::uint64_t listed = single_count(data, "num_edges_list");
   facts_.edges = edge_count(data, "edge_index");
   if (facts_.edges != listed) {
-    data.fail("edge_index", "", "holds " + std::to_string(facts_.edges) + " edges, but num_edges_list says " +
-                                    std::to_string(listed));
+    data.fail("edge_index", "",
+              "holds " + std::to_string(facts_.edges) + " edges, but num_edges_list says " + std::to_string(listed));
   }
   if (data.has("node_feat")) {
     facts_.feature_dim = feature_columns(data, "node_feat", facts_.nodes);

@@ -38,7 +38,8 @@ fs::path find_directory(fs::path input) {
     const fs::path candidate = input.parent_path() / other;
     if (fs::is_directory(candidate)) return candidate;
   }
-  throw InputError(input.string(), "", "there is no such directory: --input names the set's own directory, which holds raw/");
+  throw InputError(input.string(), "",
+                   "there is no such directory: --input names the set's own directory, which holds raw/");
 }
 
 void refuse_heterogeneous(const fs::path& directory, const std::optional<OgbEntry>& entry) {
@@ -47,9 +48,10 @@ void refuse_heterogeneous(const fs::path& directory, const std::optional<OgbEntr
   const bool sign = std::any_of(std::begin(kSigns), std::end(kSigns),
                                 [&](const char* file) { return fs::exists(directory / "raw" / file); });
   if (sign || (entry && entry->heterogeneous)) {
-    throw InputError(directory.string(), "",
-                     "is a heterogeneous set (several node or edge types): only sets with one node type and one edge type "
-                     "can be converted");
+    throw InputError(
+        directory.string(), "",
+        "is a heterogeneous set (several node or edge types): only sets with one node type and one edge type "
+        "can be converted");
   }
 }
 
@@ -109,9 +111,9 @@ void OgbSource::choose_split(const std::string& wanted) {
   }
   if (name.empty()) return;
   if (!has(name)) {
-    throw InputError(root.string(), "",
-                     "there is no split '" + name + "'; " +
-                         (names.empty() ? "there are none" : "there are: " + joined(names)));
+    throw InputError(
+        root.string(), "",
+        "there is no split '" + name + "'; " + (names.empty() ? "there are none" : "there are: " + joined(names)));
   }
   facts_.split = name;
   split_directory_ = root / name;

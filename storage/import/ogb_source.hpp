@@ -1,5 +1,6 @@
 // OGB's on-disk layouts for node property prediction, homogeneous: csv.gz files (arxiv, products, proteins) and the
-// binary npz layout (papers100M). Layout facts: snap-stanford/ogb, ogb/io/read_graph_raw.py and ogb/nodeproppred/dataset.py.
+// binary npz layout (papers100M). Layout facts: snap-stanford/ogb, ogb/io/read_graph_raw.py and
+// ogb/nodeproppred/dataset.py.
 #pragma once
 
 #include <filesystem>

@@ -1,5 +1,5 @@
-// What a conversion is asked to do. The command line (tools/strata_convert.cpp) fills this in; design.md section 9 names
-// the options.
+// What a conversion is asked to do. The command line (tools/strata_convert.cpp) fills this in; design.md section 9
+// names the options.
 #pragma once
 
 #include <array>
@@ -54,7 +54,7 @@ struct ImportOptions {
   int zstd_level = 0;  // 0: no compression
   FeatureNorm feature_norm = FeatureNorm::none;
   bool zero_nan_features = false;  // instead of refusing the source
-  std::string split;  // empty: the source's own choice; "random": drawn among the labelled nodes
+  std::string split;               // empty: the source's own choice; "random": drawn among the labelled nodes
   std::optional<std::uint64_t> split_index;
   SplitFractions split_fractions = {0.6, 0.2, 0.2};
   bool verify = false;

@@ -36,8 +36,7 @@ std::vector<ShardRange> cut_into_shards(std::uint64_t nodes, std::uint64_t shard
     const std::size_t begin = chunk;
     std::uint64_t taken = 0, in_entries = 0, out_entries = 0;
     // A chunk is taken while more than half of it fits the share.
-    while (chunk < last_possible &&
-           (chunk == begin || shard + 1 == shards || taken + weight(chunk) / 2 <= share)) {
+    while (chunk < last_possible && (chunk == begin || shard + 1 == shards || taken + weight(chunk) / 2 <= share)) {
       taken += weight(chunk);
       in_entries += in_chunk_entries[chunk];
       if (!out_chunk_entries.empty()) out_entries += out_chunk_entries[chunk];

@@ -12,7 +12,14 @@ namespace strata {
 namespace {
 
 // The third counter word: what a draw under Stream::synthetic is for.
-enum Purpose : std::uint32_t { kEdge = 0, kOtherCommunity = 1, kNoise = 2, kPrototype = 3, kLabelled = 4, kShuffle = 5 };
+enum Purpose : std::uint32_t {
+  kEdge = 0,
+  kOtherCommunity = 1,
+  kNoise = 2,
+  kPrototype = 3,
+  kLabelled = 4,
+  kShuffle = 5
+};
 
 Philox draw(std::uint64_t seed, std::uint64_t index, std::uint32_t part, Purpose purpose) {
   // Edges number below 2^40 and use one part; nodes and classes number below 2^32: the words never collide.
@@ -93,8 +100,7 @@ std::uint32_t RankSampler::rank(std::uint32_t uniform) const {
   return static_cast<std::uint32_t>(std::min(t - 1.0, static_cast<double>(members_ - 1)));
 }
 
-SyntheticModel::SyntheticModel(const SyntheticOptions& options, std::uint64_t seed)
-    : options_(options), seed_(seed) {
+SyntheticModel::SyntheticModel(const SyntheticOptions& options, std::uint64_t seed) : options_(options), seed_(seed) {
   const std::uint64_t per_class = options.labelled_clustered && !options.multi_label ? 16 : 1;
   communities_ = options.communities != 0 ? options.communities : options.classes * per_class;
   homophily_limit_ = static_cast<std::uint64_t>(options.homophily * 0x1p32);

@@ -1,11 +1,13 @@
 // A degree-corrected stochastic block model (Karrer and Newman, "Stochastic blockmodels and community structure in
-// networks", 2011) whose every edge, label and feature is a pure function of (seed, index): nothing is kept, any part can
-// be made at any time, and threads change nothing.
+// networks", 2011) whose every edge, label and feature is a pure function of (seed, index): nothing is kept, any part
+// can be made at any time, and threads change nothing.
 //
-//   nodes       N ids, each the image of an internal index under a keyed permutation; communities are ranges of indices.
-//   degrees     a node of rank r (from 0) in its community is drawn with probability proportional to the integral of t^-a
+//   nodes       N ids, each the image of an internal index under a keyed permutation; communities are ranges of
+//   indices. degrees     a node of rank r (from 0) in its community is drawn with probability proportional to the
+//   integral of t^-a
 //               over [r + 1, r + 2], a = 1 / (A - 1): expected degrees follow a power law with exponent A.
-//   edge e      a community is drawn uniformly, the source in it by rank; with probability H the target comes from the same
+//   edge e      a community is drawn uniformly, the source in it by rank; with probability H the target comes from the
+//   same
 //               community, otherwise from one of another class: H is the share of edges within a class.
 //   labels      class = community mod C. Multi-label: every class is its own community over its own permutation of the
 //               nodes, so memberships overlap independently; an edge joins two members of one class with probability H,
@@ -48,8 +50,8 @@ class RankSampler {
 
  private:
   std::uint64_t members_;
-  double power_;     // 1 - a; 0 when a is 1
-  double range_;     // (members + 1)^power - 1, or log(members + 1)
+  double power_;  // 1 - a; 0 when a is 1
+  double range_;  // (members + 1)^power - 1, or log(members + 1)
   bool flat_;
 };
 

@@ -31,7 +31,8 @@ void check(const ImportOptions& options) {
   require(s.labelled >= 0 && s.labelled <= 1, "--labelled must be between 0 and 1");
   require(s.communities % s.classes == 0, "--communities must be a multiple of --classes");
   const std::uint64_t communities = s.communities != 0 ? s.communities : s.classes * (s.labelled_clustered ? 16 : 1);
-  require(communities <= s.nodes, "there must be at least as many nodes as communities (16 per class with --labelled-clustered)");
+  require(communities <= s.nodes,
+          "there must be at least as many nodes as communities (16 per class with --labelled-clustered)");
   require(!s.multi_label || s.classes > 1, "--multi-label needs at least two classes");
   require(!s.multi_label || s.communities == 0, "--communities has no meaning with --multi-label");
   require(!s.multi_label || !s.labelled_clustered, "--labelled-clustered cannot be used with --multi-label");
@@ -84,8 +85,9 @@ class SyntheticSource final : public GraphSource {
 
   [[nodiscard]] ImportedLabels read_labels(MemoryBudget& budget) override {
     const std::uint64_t columns = options_.multi_label ? options_.classes : 1;
-    LabelBuilder builder(budget, options_.nodes, columns, options_.multi_label ? 0 : options_.classes,
-                         [](std::uint64_t, const std::string&) { STRATA_ASSERT(!"a generated label is out of range"); });
+    LabelBuilder builder(
+        budget, options_.nodes, columns, options_.multi_label ? 0 : options_.classes,
+        [](std::uint64_t, const std::string&) { STRATA_ASSERT(!"a generated label is out of range"); });
     std::vector<float> targets(columns);
     for (std::uint64_t n = 0; n < options_.nodes; ++n) {
       const auto node = static_cast<NodeId>(n);

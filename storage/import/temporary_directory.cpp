@@ -11,6 +11,7 @@ TemporaryDirectory::TemporaryDirectory(const fs::path& parent, const fs::path& o
   if (target.filename().empty()) target = target.parent_path();
   const fs::path folder = parent.empty() ? target.parent_path() : parent;
   path_ = folder / ("." + target.filename().string() + ".convert-tmp");
+  if (fs::exists(path_)) (void)path();  // a killed run's: cleared, and removed at the end
 }
 
 const fs::path& TemporaryDirectory::path() {

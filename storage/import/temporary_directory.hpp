@@ -10,7 +10,8 @@ namespace strata {
 
 class TemporaryDirectory {
  public:
-  // <parent>/.<output name>.convert-tmp; nothing is made until path() is first called.
+  // <parent>/.<output name>.convert-tmp; nothing is made until path() is first called,
+  // but what an earlier run left is cleared.
   TemporaryDirectory(const std::filesystem::path& parent, const std::filesystem::path& output);
   TemporaryDirectory(const TemporaryDirectory&) = delete;
   TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;

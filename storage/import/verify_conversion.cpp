@@ -1,6 +1,6 @@
 // The check of a conversion: by hash buckets of targets, the source's edges are gathered, sorted by comparison and
-// cleaned, and compared with the store's rows read back and renamed to original ids. Nothing here is shared with the code
-// that wrote the store, but for the readers.
+// cleaned, and compared with the store's rows read back and renamed to original ids. Nothing here is shared with the
+// code that wrote the store, but for the readers.
 #include <algorithm>
 #include <cstring>
 #include <vector>
@@ -34,8 +34,13 @@ std::uint64_t edge_hash(std::uint64_t key, float weight) {
 class Verifier {
  public:
   Verifier(GraphSource& source, const ImportOptions& options, ConvertListener* listener)
-      : source_(source), facts_(source.facts()), options_(options), listener_(listener), budget_(options.memory),
-        store_(options.output), original_(store_.original_ids(budget_)) {}
+      : source_(source),
+        facts_(source.facts()),
+        options_(options),
+        listener_(listener),
+        budget_(options.memory),
+        store_(options.output),
+        original_(store_.original_ids(budget_)) {}
 
   std::string run() {
     check_edges(Direction::in);
@@ -189,7 +194,8 @@ void Verifier::check_splits() {
     for (const NodeId node : stored) found.push_back(original_[node]);
     std::sort(found.begin(), found.end());
     if (split.name == "train") training_ = split.nodes;
-    if (found != split.nodes) differ("split " + split.name, std::to_string(split.nodes.size()) + " nodes", "other nodes");
+    if (found != split.nodes)
+      differ("split " + split.name, std::to_string(split.nodes.size()) + " nodes", "other nodes");
   }
 }
 

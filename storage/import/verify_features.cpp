@@ -22,8 +22,10 @@ Sample sample_rows(const Store& store, std::span<const NodeId> original, MemoryB
   const RowFileReader reader = store.features(budget);
   const RowShape& shape = reader.shape();
   const std::size_t chunks = std::min(shape.chunks(), kSampledChunks);
-  const std::size_t rows = std::clamp<std::size_t>(kSampleBytes / (shape.cols * sizeof(float)) / chunks, 1, kRowsPerChunk);
-  const Buffer tile(budget, round_up(kChunkRows * panel_row_bytes(shape.codec, kPanelColumns), kBlockAlignment), "a tile");
+  const std::size_t rows =
+      std::clamp<std::size_t>(kSampleBytes / (shape.cols * sizeof(float)) / chunks, 1, kRowsPerChunk);
+  const Buffer tile(budget, round_up(kChunkRows * panel_row_bytes(shape.codec, kPanelColumns), kBlockAlignment),
+                    "a tile");
   std::vector<float> values(kChunkRows * kPanelColumns);
   Sample sample;
   for (std::size_t i = 0; i < chunks; ++i) {
@@ -112,7 +114,8 @@ void check_row(const ImportOptions& options, NodeId node, const std::vector<doub
     for (std::size_t i = panel; i < std::min(found.size(), panel + kPanelColumns); ++i) {
       largest = std::max(largest, std::abs(expected[i]));
     }
-    const double exact = options.feature_codec == Codec::fp16 ? std::clamp(expected[c], -65504.0, 65504.0) : expected[c];
+    const double exact =
+        options.feature_codec == Codec::fp16 ? std::clamp(expected[c], -65504.0, 65504.0) : expected[c];
     const double allowed = tolerance(options.feature_codec, options.feature_norm, exact, largest);
     if (std::abs(exact - static_cast<double>(found[c])) <= allowed) continue;
     throw DamagedError(options.output.string(), "feature row " + std::to_string(node) + ", column " + std::to_string(c),
@@ -123,7 +126,8 @@ void check_row(const ImportOptions& options, NodeId node, const std::vector<doub
 }  // namespace
 
 std::uint64_t verify_features(GraphSource& source, const ImportOptions& options, const Store& store,
-                              std::span<const NodeId> original, std::span<const NodeId> training, MemoryBudget& budget) {
+                              std::span<const NodeId> original, std::span<const NodeId> training,
+                              MemoryBudget& budget) {
   const std::size_t columns = source.facts().feature_dim;
   if (columns == 0) return 0;
   const Reservation charge = budget.reserve(kSampleBytes, "sampled features");
@@ -134,8 +138,8 @@ std::uint64_t verify_features(GraphSource& source, const ImportOptions& options,
   source.read_features(budget, [&](std::uint64_t first, MatrixView<const float> rows) {
     auto at = sample.lower_bound(static_cast<NodeId>(first));
     for (; at != sample.end() && at->first < first + rows.rows; ++at) {
-      check_row(options, at->first,
-                expected_row(options.feature_norm, moments, rows.row(at->first - first), columns), at->second);
+      check_row(options, at->first, expected_row(options.feature_norm, moments, rows.row(at->first - first), columns),
+                at->second);
       ++compared;
     }
   });

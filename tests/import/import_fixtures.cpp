@@ -3,6 +3,7 @@
 #include <zlib.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <fstream>
 #include <sstream>
@@ -32,8 +33,8 @@ void write_text(const fs::path& path, const std::string& text) {
 }
 
 std::string npy_bytes(const std::string& type, const std::string& shape, const std::string& data, bool fortran) {
-  std::string header = "{'descr': '" + type + "', 'fortran_order': " + (fortran ? "True" : "False") +
-                       ", 'shape': " + shape + ", }";
+  std::string header =
+      "{'descr': '" + type + "', 'fortran_order': " + (fortran ? "True" : "False") + ", 'shape': " + shape + ", }";
   while ((10 + header.size() + 1) % 64 != 0) header += ' ';
   header += '\n';
   std::string bytes("\x93NUMPY\x01\x00", 8);
@@ -110,7 +111,8 @@ void write_ogb_npz(const fs::path& directory, const SixNodes& set) {
   write_zip(directory / "raw/data.npz",
             {{"edge_index.npy", npy_bytes("<i8", "(2, " + count + ")", edges)},
              {"num_nodes_list.npy", npy_bytes("<i8", "(1,)", std::vector<std::int64_t>{6})},
-             {"num_edges_list.npy", npy_bytes("<i8", "(1,)", std::vector<std::int64_t>{static_cast<std::int64_t>(set.edges.size())})},
+             {"num_edges_list.npy",
+              npy_bytes("<i8", "(1,)", std::vector<std::int64_t>{static_cast<std::int64_t>(set.edges.size())})},
              {"node_feat.npy", npy_bytes("<f4", "(6, 2)", features)}});
   write_zip(directory / "raw/node-label.npz", {{"node_label.npy", npy_bytes("<f4", "(6, 1)", labels)}});
   write_gz(directory / "split/time/train.csv.gz", set.train);
@@ -118,11 +120,11 @@ void write_ogb_npz(const fs::path& directory, const SixNodes& set) {
   write_gz(directory / "split/time/test.csv.gz", set.test);
 }
 
-void write_master(const fs::path& parent, const std::string& name, bool add_inverse, const std::string& metric, int tasks,
-                  int classes, const std::string& split) {
+void write_master(const fs::path& parent, const std::string& name, bool add_inverse, const std::string& metric,
+                  int tasks, int classes, const std::string& split) {
   write_text(parent / "master.csv", "," + name + "\nnum tasks," + std::to_string(tasks) + "\nnum classes," +
-                                        std::to_string(classes) + "\neval metric," + metric + "\ndownload_name," + name +
-                                        "\nadd_inverse_edge," + (add_inverse ? "True" : "False") +
+                                        std::to_string(classes) + "\neval metric," + metric + "\ndownload_name," +
+                                        name + "\nadd_inverse_edge," + (add_inverse ? "True" : "False") +
                                         "\nhas_node_attr,True\nsplit," + split + "\nis hetero,False\nbinary,False\n");
 }
 
@@ -147,17 +149,20 @@ std::vector<LoadedEdge> load_edges(const Store& store, Direction direction, std:
   return edges;
 }
 
-std::vector<std::vector<float>> load_features(const Store& store, std::span<const NodeId> original, MemoryBudget& budget) {
+std::vector<std::vector<float>> load_features(const Store& store, std::span<const NodeId> original,
+                                              MemoryBudget& budget) {
   const RowFileReader reader = store.features(budget);
   const RowShape& shape = reader.shape();
   std::vector<std::vector<float>> rows(shape.rows, std::vector<float>(shape.cols));
-  const Buffer tile(budget, round_up(kChunkRows * panel_row_bytes(shape.codec, kPanelColumns), kBlockAlignment), "tile");
+  const Buffer tile(budget, round_up(kChunkRows * panel_row_bytes(shape.codec, kPanelColumns), kBlockAlignment),
+                    "tile");
   std::vector<float> values(kChunkRows * kPanelColumns);
   for (std::size_t chunk = 0; chunk < shape.chunks(); ++chunk) {
     for (std::size_t panel = 0; panel < shape.panels(); ++panel) {
       const std::size_t width = panel_width(shape.cols, panel), count = shape.chunk_rows(chunk);
       reader.read_tile(chunk, panel, tile.bytes());
-      ref::decode_panel<float>(shape.codec, tile.data(), panel_row_bytes(shape.codec, width), {values.data(), count, width});
+      ref::decode_panel<float>(shape.codec, tile.data(), panel_row_bytes(shape.codec, width),
+                               {values.data(), count, width});
       for (std::size_t r = 0; r < count; ++r) {
         std::copy_n(values.data() + r * width, width,
                     rows[original[chunk * kChunkRows + r]].data() + panel * kPanelColumns);
@@ -244,7 +249,8 @@ std::map<std::string, std::string> store_bytes(const fs::path& store) {
 
 std::vector<std::string> entries_of(const fs::path& folder) {
   std::vector<std::string> names;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) names.push_back(entry.path().filename().string());
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder))
+    names.push_back(entry.path().filename().string());
   std::sort(names.begin(), names.end());
   return names;
 }

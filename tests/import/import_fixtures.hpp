@@ -21,8 +21,10 @@ void write_text(const std::filesystem::path& path, const std::string& text);
 // Format version 1 bytes of an .npy file; `shape` such as "(2, 3)".
 std::string npy_bytes(const std::string& type, const std::string& shape, const std::string& data, bool fortran = false);
 template <class T>
-std::string npy_bytes(const std::string& type, const std::string& shape, const std::vector<T>& values, bool fortran = false) {
-  return npy_bytes(type, shape, std::string(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)), fortran);
+std::string npy_bytes(const std::string& type, const std::string& shape, const std::vector<T>& values,
+                      bool fortran = false) {
+  return npy_bytes(type, shape, std::string(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)),
+                   fortran);
 }
 // A zip archive with stored members.
 void write_zip(const std::filesystem::path& path, const std::map<std::string, std::string>& members);
@@ -41,8 +43,8 @@ struct SixNodes {
 void write_ogb_csv(const std::filesystem::path& directory, const SixNodes& set, const std::string& split = "time");
 void write_ogb_npz(const std::filesystem::path& directory, const SixNodes& set);
 // master.csv beside the set of that name.
-void write_master(const std::filesystem::path& parent, const std::string& name, bool add_inverse, const std::string& metric,
-                  int tasks = 1, int classes = 3, const std::string& split = "time");
+void write_master(const std::filesystem::path& parent, const std::string& name, bool add_inverse,
+                  const std::string& metric, int tasks = 1, int classes = 3, const std::string& split = "time");
 
 struct LoadedEdge {
   NodeId source, target;
@@ -56,8 +58,8 @@ struct LoadedStore {
   std::vector<LoadedEdge> in, out;  // sorted; out as (source, target) too
   std::vector<std::uint32_t> in_degrees;
   std::vector<std::vector<float>> features;
-  std::vector<int> classes;                      // multiclass
-  std::vector<std::vector<int>> targets;         // multilabel; empty row: unlabelled
+  std::vector<int> classes;               // multiclass
+  std::vector<std::vector<int>> targets;  // multilabel; empty row: unlabelled
   std::map<std::string, std::vector<NodeId>> splits;
 };
 LoadedStore load_store(const std::filesystem::path& path);
@@ -73,7 +75,8 @@ ConvertReport convert_with(const ImportOptions& options);
 // All bytes of a store but those of convert.json and the manifest (which hold times), by file name.
 std::map<std::string, std::string> store_bytes(const std::filesystem::path& store);
 
-// Runs a conversion that must fail with Failure, checks that nothing is left in the output's folder, returns the message.
+// Runs a conversion that must fail with Failure, checks that nothing is left in the output's folder, returns the
+// message.
 template <class Failure>
 std::string failing(const ImportOptions& options);
 

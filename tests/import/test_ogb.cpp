@@ -1,6 +1,9 @@
 // The OGB layouts, whole and damaged.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include <fstream>
 
 #include "kernels/base/error.hpp"

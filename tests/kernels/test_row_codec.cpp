@@ -33,7 +33,7 @@ void codec_case(Codec codec, std::size_t rows, std::size_t cols, std::size_t pad
                 std::uint64_t seed) {
   const std::string what = std::string(codec_name(codec)) + ", rows " + std::to_string(rows) + ", cols " +
                            std::to_string(cols) + " + " + std::to_string(padding);
-  const std::size_t stride = panel_row_bytes(codec, cols) + padding;
+  const std::size_t stride = panel_row_bytes(codec, cols) + padding * value_bytes(codec);
   Case encode("encode_panel", what, seed);
   const auto x = encode.input(values, rows, cols, cols + padding);
   const auto encoded = encode.raw(std::vector<std::byte>(rows * stride, std::byte{0xEE}), true);

@@ -30,7 +30,7 @@ void spmm_case(Codec codec, const TestGraph& g, std::size_t cols, std::size_t pa
   Random random(seed);
   Case c("spmm", text(codec, g, cols, f), seed);
   const auto values = random.reals(g.sources * cols);
-  const std::size_t stride = encoded_row_bytes(codec, cols) + 3 * padding;
+  const std::size_t stride = encoded_row_bytes(codec, cols) + padding * value_bytes(codec);
   const auto x = c.raw(encode_rows(codec, std::vector<float>(values.begin(), values.end()), g.sources, cols, stride));
   const auto offsets = c.raw(g.offsets);
   const auto columns = c.raw(g.columns);

@@ -28,7 +28,8 @@ void write_direction(StoreWriter& writer, Direction direction, const std::vector
       }
       offsets.push_back(sources.size());
     }
-    const std::string name = (direction == Direction::in ? "in-" : "out-") + std::to_string(first / kChunkRows) + ".shard";
+    const std::string name =
+        (direction == Direction::in ? "in-" : "out-") + std::to_string(first / kChunkRows) + ".shard";
     writer.add_shard(direction, write_shard(writer.path(), name, first, offsets, sources, weights));
   }
 }

@@ -1,5 +1,5 @@
-// A small store that has everything a store can have: both directions, weights, several labels a node with gaps, compressed
-// int8 features, splits, and derived data.
+// A small store that has everything a store can have: both directions, weights, several labels a node with gaps,
+// compressed int8 features, splits, and derived data.
 #pragma once
 
 #include <cstdint>
@@ -23,11 +23,11 @@ struct FullStore {
   [[nodiscard]] static float weight(NodeId source, NodeId target) {
     return 0.25f + static_cast<float>((source * 7 + target) % 13);
   }
-  std::vector<float> features;              // kNodes x kColumns
-  std::vector<std::vector<int>> targets;    // kNodes x kClasses
+  std::vector<float> features;            // kNodes x kColumns
+  std::vector<std::vector<int>> targets;  // kNodes x kClasses
   std::vector<std::uint8_t> labelled;
-  std::vector<NodeId> original;             // [reordered]
-  std::vector<NodeId> train, valid, test;   // ascending reordered ids
+  std::vector<NodeId> original;            // [reordered]
+  std::vector<NodeId> train, valid, test;  // ascending reordered ids
 };
 
 }  // namespace strata::test

@@ -1,5 +1,5 @@
-// Bytes written by numpy 2, gzip and zipfile (Python 3.11), as hexadecimal text. x is arange(12) / 4 - 1 as float32 (3, 4),
-// i is [3, -7, 2**40, 0] as int64.
+// Bytes written by numpy 2, gzip and zipfile (Python 3.11), as hexadecimal text. x is arange(12) / 4 - 1 as float32
+// of shape (3, 4), i is [3, -7, 2**40, 0] as int64.
 #pragma once
 
 namespace strata::fixtures {

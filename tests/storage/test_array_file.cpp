@@ -59,8 +59,8 @@ TEST_CASE("array file: another type or shape than expected is damage that says b
 TEST_CASE("array file: values keep their bits") {
   TempDir dir;
   MemoryBudget budget(std::uint64_t{1} << 20);
-  const std::vector<float> values{-0.0f, std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
-                                  std::numeric_limits<float>::denorm_min()};
+  const std::vector<float> values{-0.0f, std::numeric_limits<float>::quiet_NaN(),
+                                  std::numeric_limits<float>::infinity(), std::numeric_limits<float>::denorm_min()};
   write_array<float>(dir / "a", values);
   const Array<float> read = read_array<float>(dir / "a", 4, 1, budget);
   CHECK(std::signbit(read[0]));

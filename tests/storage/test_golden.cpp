@@ -1,5 +1,5 @@
-// One golden file per format and version, as in FORMAT.md: what is written must be these bytes, and these bytes must be read.
-// A new format version gets a new file here; the old ones stay readable.
+// One golden file per format and version, as in FORMAT.md: what is written must be these bytes, and these bytes must be
+// read. A new format version gets a new file here; the old ones stay readable.
 #include <doctest/doctest.h>
 
 #include <string>

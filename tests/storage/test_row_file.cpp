@@ -22,8 +22,8 @@ std::vector<float> values_for(const RowShape& shape, bool compressible) {
   return values;
 }
 
-void write(const fs::path& path, const RowShape& shape, const std::vector<float>& values, int level, MemoryBudget& budget,
-           bool backwards = false) {
+void write(const fs::path& path, const RowShape& shape, const std::vector<float>& values, int level,
+           MemoryBudget& budget, bool backwards = false) {
   RowFileWriter writer(path, shape, {level}, budget);
   for (std::size_t i = 0; i < shape.chunks(); ++i) {
     const std::size_t chunk = backwards ? shape.chunks() - 1 - i : i;
@@ -44,7 +44,8 @@ std::vector<std::byte> expected_tile(const RowShape& shape, const std::vector<fl
   return tile;
 }
 
-void check_content(const fs::path& path, const RowShape& shape, const std::vector<float>& values, MemoryBudget& budget) {
+void check_content(const fs::path& path, const RowShape& shape, const std::vector<float>& values,
+                   MemoryBudget& budget) {
   const RowFileReader reader(path, budget);
   CHECK(reader.shape().rows == shape.rows);
   CHECK(reader.shape().cols == shape.cols);

@@ -88,21 +88,21 @@ TEST_CASE("safetensors: malformed files are refused") {
   const TempDir dir;
   const auto path = dir.path() / "bad";
   const Bytes four(4);
-  for (
-      const char* header :
-      {"", "[]", "{", "null", R"({"t":1})", R"({"t":{"dtype":"F32","shape":[1]}})",
-       R"({"t":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}})",
-       R"({"t":{"dtype":"F32","shape":[1],"data_offsets":[0,8]}})",
-       R"({"t":{"dtype":"F32","shape":[1],"data_offsets":[4,0]}})",
-       R"({"t":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}})",
-       R"({"t":{"dtype":"F32","shape":[1.0],"data_offsets":[0,4]}})",
-       R"({"t":{"dtype":"F32","shape":"1","data_offsets":[0,4]}})",
-       R"({"t":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,4]}})",
-       R"({"t":{"dtype":"F32","shape":[18446744073709551615],"data_offsets":[0,4]}})",
-       R"({"t":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}})", R"({"__metadata__":{"a":1}})",
-       R"({"__metadata__":[]})",
-       R"({"a":{"dtype":"U8","shape":[3],"data_offsets":[0,3]},"b":{"dtype":"U8","shape":[2],"data_offsets":[2,4]}})",
-       R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"U8","shape":[2],"data_offsets":[2,4]}})"}) {
+  for (const char* header :
+       {"", "[]", "{", "null", R"({"t":1})", R"({"t":{"dtype":"F32","shape":[1]}})",
+        R"({"t":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}})",
+        R"({"t":{"dtype":"F32","shape":[1],"data_offsets":[0,8]}})",
+        R"({"t":{"dtype":"F32","shape":[1],"data_offsets":[4,0]}})",
+        R"({"t":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}})",
+        R"({"t":{"dtype":"F32","shape":[1.0],"data_offsets":[0,4]}})",
+        R"({"t":{"dtype":"F32","shape":"1","data_offsets":[0,4]}})",
+        R"({"t":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,4]}})",
+        R"({"t":{"dtype":"F32","shape":[18446744073709551615],"data_offsets":[0,4]}})",
+        R"({"t":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}})", R"({"__metadata__":{"a":1}})",
+        R"({"__metadata__":[]})",
+        R"({"a":{"dtype":"U8","shape":[3],"data_offsets":[0,3]},"b":{"dtype":"U8","shape":[2],"data_offsets":[2,4]}})",
+        R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]})"
+        R"(,"b":{"dtype":"U8","shape":[2],"data_offsets":[2,4]}})"}) {
     CAPTURE(header);
     CHECK_THROWS_AS(static_cast<void>(read_safetensors(write_bytes(path, file_of(header, four)))), InputError);
   }

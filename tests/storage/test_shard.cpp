@@ -39,8 +39,9 @@ Rows random_rows(NodeId first, NodeId count, NodeId nodes, std::uint32_t degree,
 void check_shard(const fs::path& store, const Rows& rows, bool weighted) {
   const auto count = static_cast<NodeId>(rows.offsets.size() - 1);
   MemoryBudget budget(std::uint64_t{64} << 20);
-  const ShardInfo info = write_shard(store, "in/0.shard", rows.first, rows.offsets, rows.sources,
-                                     weighted ? std::span<const float>(rows.weights) : std::span<const float>(), &budget);
+  const ShardInfo info =
+      write_shard(store, "in/0.shard", rows.first, rows.offsets, rows.sources,
+                  weighted ? std::span<const float>(rows.weights) : std::span<const float>(), &budget);
   CHECK(info.rows == count);
   CHECK(info.edges == rows.sources.size());
   CHECK(info.file_bytes == fs::file_size(store / info.file));

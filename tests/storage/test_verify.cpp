@@ -69,8 +69,10 @@ TEST_CASE("verify: every byte of every header, and every byte of the manifests")
   for (const std::string& name : f.names) {
     const fs::path path = f.path / name;
     const std::uint64_t size = fs::file_size(path);
-    // Shards, rows and arrays share one header page; one shard and one array are checked at every byte, the rest at a tenth.
-    const bool all = name == "in-0.shard" || name == "features.rows" || name == "labels.array" || name.ends_with(".json");
+    // Shards, rows and arrays share one header page; one shard and one array are checked at every byte, the rest at a
+    // tenth.
+    const bool all =
+        name == "in-0.shard" || name == "features.rows" || name == "labels.array" || name.ends_with(".json");
     for (std::uint64_t at = 0; at < std::min<std::uint64_t>(size, kHeaderBytes); at += all ? 1 : 1 + rng.below(20)) {
       const auto mask = static_cast<std::byte>(1u << rng.below(8));
       flip(path, at, mask);
@@ -117,7 +119,8 @@ TEST_CASE("verify: truncated, extended and missing files") {
   for (const std::string& name : f.names) {
     const fs::path path = f.path / name;
     const std::string content = read_file(path);
-    std::set<std::uint64_t> sizes{0, 1, content.size() / 2, content.size() - 1, content.size() + 1, content.size() + 4096};
+    std::set<std::uint64_t> sizes{
+        0, 1, content.size() / 2, content.size() - 1, content.size() + 1, content.size() + 4096};
     for (std::uint64_t page = 0; page < content.size(); page += 4096) sizes.insert({page, page + 1, page + 4095});
     for (const std::uint64_t size : sizes) {
       if (size == content.size()) continue;

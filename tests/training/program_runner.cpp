@@ -5,12 +5,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <doctest/doctest.h>
+
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <regex>
 #include <sstream>
 #include <system_error>
 
@@ -70,8 +75,7 @@ std::vector<NodeId> random_permutation(std::uint32_t n) {
 
 }  // namespace
 
-Program::Program(const std::filesystem::path& scratch, const std::vector<std::string>& arguments,
-                 const std::vector<std::string>& environment)
+Program::Program(const std::filesystem::path& scratch, const Words& arguments, const Words& environment)
     : scratch_(scratch) {
   std::vector<std::string> words{STRATA_TRAIN_PROGRAM};
   words.insert(words.end(), arguments.begin(), arguments.end());
@@ -115,8 +119,7 @@ Outcome Program::wait() {
   return {status, content(scratch_ / "stdout"), content(scratch_ / "stderr")};
 }
 
-Outcome train(const std::filesystem::path& scratch, const std::vector<std::string>& arguments,
-              const std::vector<std::string>& environment) {
+Outcome train(const std::filesystem::path& scratch, const Words& arguments, const Words& environment) {
   return Program(scratch, arguments, environment).wait();
 }
 
@@ -159,6 +162,49 @@ std::vector<NodeId> make_reordered_store(const std::filesystem::path& directory,
   info.partitioner = "random";
   writer.finish(info, "{}\n");
   return original;
+}
+
+StoreRuns::StoreRuns(bool multilabel) { make_reordered_store(store(), 2500, multilabel); }
+
+Words StoreRuns::words(const std::string& name, const Words& more) const {
+  Words all{"--store", store().string(), "--run", run(name).string()};
+  for (const auto& [option, value] : std::map<std::string, std::string>{
+           {"--host-memory", "64MiB"}, {"--hidden", "16"}, {"--epochs", "4"}, {"--threads", "2"}}) {
+    if (std::find(more.begin(), more.end(), option) != more.end()) continue;
+    all.push_back(option);
+    all.push_back(value);
+  }
+  all.insert(all.end(), more.begin(), more.end());
+  return all;
+}
+
+Outcome StoreRuns::go(const std::string& name, const Words& more, const Words& environment) const {
+  return train(path(), words(name, more), environment);
+}
+
+std::uint64_t StoreRuns::least_budget(const Words& more) const {
+  Words all = more;
+  all.push_back("--explain");
+  const Outcome outcome = go("explained", all);
+  REQUIRE_MESSAGE(outcome.status == 0, outcome.error);
+  CHECK_FALSE(std::filesystem::exists(run("explained")));
+  std::smatch match;
+  REQUIRE(std::regex_search(outcome.out, match, std::regex("least budget .* ([0-9]+) bytes")));
+  return std::stoull(match[1]);
+}
+
+void check_same_results(const std::filesystem::path& a, const std::filesystem::path& b) {
+  CHECK(content(a / "model.safetensors") == content(b / "model.safetensors"));
+  CHECK(content(a / "predictions.npy") == content(b / "predictions.npy"));
+  CHECK(content(a / "prediction_ids.npy") == content(b / "prediction_ids.npy"));
+  CHECK_FALSE(content(a / "model.safetensors").empty());
+  CHECK(lasting_metrics(a) == lasting_metrics(b));
+  CHECK(std::filesystem::exists(a / "summary.json"));
+  CHECK_FALSE(std::filesystem::exists(a / "cache"));
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(a)) {
+    CAPTURE(entry.path().string());
+    CHECK_FALSE(entry.path().filename().string().ends_with(".partial"));
+  }
 }
 
 std::string content(const std::filesystem::path& file) {

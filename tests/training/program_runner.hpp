@@ -7,9 +7,12 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/temp_dir.hpp"
 #include "tests/support/tiny_store.hpp"
 
 namespace strata::test {
+
+using Words = std::vector<std::string>;
 
 struct Outcome {
   int status = 0;     // exit status; 128 + signal when a signal ended it
@@ -21,8 +24,7 @@ struct Outcome {
 class Program {
  public:
   // environment: "NAME=value" entries added to the caller's.
-  Program(const std::filesystem::path& scratch, const std::vector<std::string>& arguments,
-          const std::vector<std::string>& environment = {});
+  Program(const std::filesystem::path& scratch, const Words& arguments, const Words& environment = {});
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
   ~Program();
@@ -36,12 +38,32 @@ class Program {
   int raw_status_ = 0;
 };
 
-[[nodiscard]] Outcome train(const std::filesystem::path& scratch, const std::vector<std::string>& arguments,
-                            const std::vector<std::string>& environment = {});
+[[nodiscard]] Outcome train(const std::filesystem::path& scratch, const Words& arguments,
+                            const Words& environment = {});
 
 // A store of a few chunks and shards whose reordering is not the identity. Returns original_of_reordered.
 std::vector<NodeId> make_reordered_store(const std::filesystem::path& directory, std::uint32_t nodes,
                                          bool multilabel = false);
+
+// A reordered store and runs of strata-train on it, all below one temporary directory.
+class StoreRuns {
+ public:
+  explicit StoreRuns(bool multilabel = false);
+  [[nodiscard]] std::filesystem::path run(const std::string& name) const { return directory_.path() / name; }
+  [[nodiscard]] std::filesystem::path store() const { return directory_.path() / "store"; }
+  [[nodiscard]] const std::filesystem::path& path() const { return directory_.path(); }
+  // A whole command line. Options in `more` take the place of the standard ones: 64MiB, 16 hidden, 4 epochs, 2 threads.
+  [[nodiscard]] Words words(const std::string& name, const Words& more) const;
+  Outcome go(const std::string& name, const Words& more = {}, const Words& environment = {}) const;
+  // The bytes that --explain calls the least budget.
+  [[nodiscard]] std::uint64_t least_budget(const Words& more) const;
+
+ private:
+  TempDir directory_;
+};
+
+// The same weights, predictions and metrics to the byte (but for times and counts of bytes).
+void check_same_results(const std::filesystem::path& a, const std::filesystem::path& b);
 
 [[nodiscard]] std::string content(const std::filesystem::path& file);  // "" when it does not exist
 [[nodiscard]] std::vector<std::string> lines(const std::filesystem::path& file);

@@ -15,53 +15,13 @@ namespace strata::test {
 namespace {
 
 using namespace std::chrono_literals;
-using Words = std::vector<std::string>;
 using Clock = std::chrono::steady_clock;
 
 constexpr auto kPatience = 120s;  // on a busy machine
 
-struct Runs {
-  Runs() { make_reordered_store(directory / "store", 2500); }
-  [[nodiscard]] std::filesystem::path run(const std::string& name) const { return directory.path() / name; }
-  [[nodiscard]] Words words(const std::string& name, const Words& more) const {
-    Words all{"--store",
-              (directory / "store").string(),
-              "--run",
-              run(name).string(),
-              "--hidden",
-              "16",
-              "--threads",
-              "2",
-              "--dropout",
-              "0.2",
-              "--checkpoint-every",
-              "2"};
-    all.insert(all.end(), more.begin(), more.end());
-    return all;
-  }
-  Outcome go(const std::string& name, const Words& more, const Words& environment = {}) {
-    return train(directory.path(), words(name, more), environment);
-  }
-  TempDir directory;
-};
-
 Words operator+(Words a, const Words& b) {
   a.insert(a.end(), b.begin(), b.end());
   return a;
-}
-
-void check_same_results(const std::filesystem::path& a, const std::filesystem::path& b) {
-  CHECK(content(a / "model.safetensors") == content(b / "model.safetensors"));
-  CHECK(content(a / "predictions.npy") == content(b / "predictions.npy"));
-  CHECK(content(a / "prediction_ids.npy") == content(b / "prediction_ids.npy"));
-  CHECK_FALSE(content(a / "model.safetensors").empty());
-  CHECK(lasting_metrics(a) == lasting_metrics(b));
-  CHECK(std::filesystem::exists(a / "summary.json"));
-  CHECK_FALSE(std::filesystem::exists(a / "cache"));
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(a)) {
-    CAPTURE(entry.path().string());
-    CHECK_FALSE(entry.path().filename().string().ends_with(".partial"));
-  }
 }
 
 // Until the run has written so many metrics lines, or ended.
@@ -72,15 +32,16 @@ void wait_for_epochs(Program& program, const std::filesystem::path& run, std::si
   }
 }
 
-const std::vector<Words> kMethods = {{"--method", "full", "--epochs", "60"},
-                                     {"--method", "iglu", "--batch-size", "800", "--epochs", "25"}};
+const Words kStandard{"--dropout", "0.2", "--checkpoint-every", "2"};
+const std::vector<Words> kMethods = {kStandard + Words{"--method", "full", "--epochs", "60"},
+                                     kStandard + Words{"--method", "iglu", "--batch-size", "800", "--epochs", "25"}};
 
 TEST_CASE("SIGINT and SIGTERM: the epoch is finished, a checkpoint written, and the run goes on to the same bytes") {
-  Runs runs;
+  StoreRuns runs;
   for (const Words& method : kMethods) {
     REQUIRE(runs.go("whole", method).status == 0);
     for (const int signal : {SIGINT, SIGTERM}) {
-      Program program(runs.directory.path(), runs.words("stopped", method));
+      Program program(runs.path(), runs.words("stopped", method));
       wait_for_epochs(program, runs.run("stopped"), 3);
       program.send(signal);
       const Outcome outcome = program.wait();
@@ -101,8 +62,8 @@ TEST_CASE("SIGINT and SIGTERM: the epoch is finished, a checkpoint written, and 
 }
 
 TEST_CASE("a second signal ends the run at once") {
-  Runs runs;
-  Program program(runs.directory.path(), runs.words("run", {"--epochs", "1000000"}));
+  StoreRuns runs;
+  Program program(runs.path(), runs.words("run", {"--epochs", "1000000"}));
   wait_for_epochs(program, runs.run("run"), 1);
   // Between two signals the program may have noticed the first and stopped by itself: both end with 130.
   program.send(SIGINT);
@@ -111,15 +72,19 @@ TEST_CASE("a second signal ends the run at once") {
 }
 
 TEST_CASE("kill -9 at any moment, resumed until done, ends in the same bytes") {
-  Runs runs;
+  StoreRuns runs;
   CounterRng rng(20240607, Stream::synthetic);
-  for (const Words& method : kMethods) {
+  std::vector<Words> methods = kMethods;
+  for (const Words& method : kMethods) {  // again with as little memory as can be: the killed runs leave scratch files
+    methods.push_back(method + Words{"--host-memory", std::to_string(runs.least_budget(method))});
+  }
+  for (const Words& method : methods) {
     const Clock::time_point begin = Clock::now();
     REQUIRE(runs.go("whole", method).status == 0);
     const auto whole = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin);
     int kills = 0;
     for (int attempt = 0; attempt < 400; ++attempt) {
-      Program program(runs.directory.path(), runs.words("killed", method + Words{"--resume"}));
+      Program program(runs.path(), runs.words("killed", method + Words{"--resume"}));
       // Up to a third of a whole run: time for some epochs, or for none.
       std::this_thread::sleep_for(
           std::chrono::microseconds(rng.below(static_cast<std::uint32_t>(whole.count() / 3) + 1)));
@@ -141,7 +106,7 @@ TEST_CASE("kill -9 at any moment, resumed until done, ends in the same bytes") {
 }
 
 TEST_CASE("killed in any write, rename or sync, resumed, it ends in the same bytes") {
-  Runs runs;
+  StoreRuns runs;
   const Words words{"--method", "full", "--epochs", "6", "--save-steps", "2"};
   REQUIRE(runs.go("whole", words).status == 0);
   for (const char* operation : {"write", "rename", "sync"}) {
@@ -166,7 +131,7 @@ TEST_CASE("killed in any write, rename or sync, resumed, it ends in the same byt
 }
 
 TEST_CASE("a full disk ends with status 4, and the run goes on once there is room") {
-  Runs runs;
+  StoreRuns runs;
   const Words words{"--method", "full", "--epochs", "6"};
   REQUIRE(runs.go("whole", words).status == 0);
   for (const int call : {2, 5, 9}) {
@@ -182,21 +147,20 @@ TEST_CASE("a full disk ends with status 4, and the run goes on once there is roo
 }
 
 TEST_CASE("without a checkpoint a resumed run starts over and says so") {
-  Runs runs;
-  const Words plain{"--store", (runs.directory / "store").string(), "--run", runs.run("run").string(), "--hidden",
-                    "16"};
-  Program program(runs.directory.path(), plain + Words{"--epochs", "100000", "--checkpoint-every", "0"});
+  StoreRuns runs;
+  const Words plain{"--store", runs.store().string(), "--run", runs.run("run").string(), "--hidden", "16"};
+  Program program(runs.path(), plain + Words{"--epochs", "100000", "--checkpoint-every", "0"});
   wait_for_epochs(program, runs.run("run"), 2);
   program.send(SIGKILL);
   static_cast<void>(program.wait());
-  const Outcome resumed = train(runs.directory.path(), plain + Words{"--epochs", "5", "--resume"});
+  const Outcome resumed = train(runs.path(), plain + Words{"--epochs", "5", "--resume"});
   CHECK(resumed.status == 0);
   CHECK(resumed.error.find("starting over") != std::string::npos);
   CHECK(lines(runs.run("run") / "metrics.jsonl").size() == 5);
 }
 
 TEST_CASE("a damaged checkpoint ends with status 5, naming file and block") {
-  Runs runs;
+  StoreRuns runs;
   const Words words{"--method", "full", "--epochs", "4"};
   REQUIRE(runs.go("run", words).status == 0);
   std::filesystem::remove(runs.run("run") / "summary.json");
