@@ -1,7 +1,7 @@
 // LayerNorm (per row, Ba et al. 2016) and BatchNorm (per column, Ioffe & Szegedy 2015); methods.md 1.2.
 // Sums run in a fixed order: sixteen interleaved partial sums, lane l taking elements l, l+16, ..., then added pairwise
-// (8, 4, 2, 1). Sums down a column run over the rows of the call in ascending order, from zero, and are then added to what
-// is there. All bodies follow it, so they agree bit for bit in float up to fused multiply-adds they do not use.
+// (8, 4, 2, 1). Sums down a column run over the rows of the call in ascending order, from zero, and are then added to
+// what is there. All bodies follow it and fuse no multiply-adds, so they agree bit for bit in float.
 #pragma once
 
 #include "kernels/base/types.hpp"

@@ -139,9 +139,9 @@ std::uint64_t default_memory() {
   return std::min<std::uint64_t>(std::uint64_t{2} << 30, machine / 2);
 }
 
-void add_options(po::options_description& all) {
-  po::options_description main("Input and output");
-  auto add = main.add_options();
+void add_general_options(po::options_description& all) {
+  po::options_description options("Input and output");
+  auto add = options.add_options();
   add("from", po::value<std::string>(), "ogb, npy or synthetic");
   add("input", po::value<std::string>(), "the data set");
   add("output", po::value<std::string>(), "the store to write");
@@ -152,32 +152,42 @@ void add_options(po::options_description& all) {
   add("memory", po::value<std::string>(), "memory to use (2GiB, at most half the machine's)");
   add("tmp", po::value<std::string>(), "where to spill (beside the output)");
   add("seed", po::value<std::uint64_t>()->default_value(1), "of the generator, METIS and drawn splits");
+  all.add(options);
+}
+
+void add_data_options(po::options_description& all) {
   po::options_description graph("Graph");
-  add = graph.add_options();
+  auto add = graph.add_options();
   add("undirected", po::value<std::string>()->default_value("off"), "on: add the reverse of every edge");
   add("self-loops", po::value<std::string>()->default_value("drop"), "drop or keep");
   add("duplicates", po::value<std::string>()->default_value("drop"), "drop or keep");
   add("reverse", po::value<std::string>()->default_value("on"), "off: leave out the out-edges of a directed graph");
   add("shards", po::value<std::string>()->default_value("auto"), "auto or a number");
   add("partitioner", po::value<std::string>()->default_value("auto"),
-      "auto, metis, random or none: the order of the nodes");
+      "the order of the nodes: metis, random, none, or auto (metis where the memory allows and one shard is not "
+      "enough)");
   po::options_description data("Features and splits");
-  add = data.add_options();
-  add("feature-codec", po::value<std::string>()->default_value("fp32"), "fp32, fp16, bf16 or int8");
-  add("feature-norm", po::value<std::string>()->default_value("none"),
-      "none, row (each row divided by its L1 norm) or standard (mean 0 and deviation 1 over the training rows)");
-  add("compress", po::value<std::string>()->default_value("none"), "none or zstd[:LEVEL]: of the features");
-  add("nan-features", po::value<std::string>()->default_value("refuse"), "refuse or zero");
-  add("split", po::value<std::string>(), "which split; 'random' draws one among the labelled nodes");
-  add("split-index", po::value<std::uint64_t>(), "which row of a table of masks (0)");
-  add("split-fractions", po::value<std::string>()->default_value("0.6,0.2,0.2"), "train, valid, test of a drawn split");
-  po::options_description synthetic("Synthetic graphs");
-  add = synthetic.add_options();
+  auto add_data = data.add_options();
+  add_data("feature-codec", po::value<std::string>()->default_value("fp32"), "fp32, fp16, bf16 or int8");
+  add_data("feature-norm", po::value<std::string>()->default_value("none"),
+           "none, row (each row divided by its L1 norm) or standard (mean 0 and deviation 1 over the training rows)");
+  add_data("compress", po::value<std::string>()->default_value("none"), "none or zstd[:LEVEL]: of the features");
+  add_data("nan-features", po::value<std::string>()->default_value("refuse"), "refuse or zero");
+  add_data("split", po::value<std::string>(), "which split; 'random' draws one among the labelled nodes");
+  add_data("split-index", po::value<std::uint64_t>(), "which row of a table of masks (0)");
+  add_data("split-fractions", po::value<std::string>()->default_value("0.6,0.2,0.2"),
+           "train, valid, test of a drawn split");
+  all.add(graph).add(data);
+}
+
+void add_synthetic_options(po::options_description& all) {
+  po::options_description options("Synthetic graphs");
+  auto add = options.add_options();
   add("nodes", po::value<std::string>(), "number of nodes");
   add("edges", po::value<std::string>(), "number of edges drawn");
   add("classes", po::value<std::string>()->default_value("16"), "number of classes");
   add("communities", po::value<std::string>(),
-      "a multiple of the classes (one, or 16 with --labelled-clustered, per class)");
+      "a multiple of the classes (one per class; more with --labelled-clustered)");
   add("feature-dim", po::value<std::string>()->default_value("128"), "feature columns");
   add("signal", po::value<double>()->default_value(0.1), "size of the class means against noise of deviation 1");
   add("homophily", po::value<double>()->default_value(0.8), "share of edges within a class");
@@ -185,7 +195,7 @@ void add_options(po::options_description& all) {
   add("multi-label", po::bool_switch(), "classes overlap");
   add("labelled", po::value<double>()->default_value(1.0), "share of nodes with a label");
   add("labelled-clustered", po::bool_switch(), "labels in whole communities, not spread");
-  all.add(main).add(graph).add(data).add(synthetic);
+  all.add(options);
 }
 
 bool parse_switch(const po::variables_map& values, const char* name, const char* off, const char* on) {
@@ -221,20 +231,8 @@ SyntheticOptions synthetic_options(const po::variables_map& values) {
   return s;
 }
 
-ImportOptions import_options(const po::variables_map& values) {
+void read_graph_options(const po::variables_map& values, ImportOptions& options) {
   const auto text = [&](const char* name) { return values[name].as<std::string>(); };
-  for (const char* name : {"from", "output"}) {
-    if (values.count(name) == 0) throw UsageError("--" + std::string(name) + " is missing; see --help");
-  }
-  ImportOptions options;
-  options.from = parse_source(text("from"));
-  if (values.count("input") != 0) options.input = text("input");
-  if (options.from != SourceKind::synthetic && options.input.empty())
-    throw UsageError("--input is missing; see --help");
-  options.output = text("output");
-  if (options.output.empty()) throw UsageError("--output is empty");
-  if (values.count("tmp") != 0) options.tmp = text("tmp");
-  options.memory = values.count("memory") != 0 ? parse_size(text("memory")) : default_memory();
   if (text("shards") != "auto") {
     options.shards = parse_count("shards", text("shards"));
     if (options.shards == 0) throw UsageError("--shards 0: expected auto or a positive number");
@@ -244,6 +242,10 @@ ImportOptions import_options(const po::variables_map& values) {
   options.keep_self_loops = parse_switch(values, "self-loops", "drop", "keep");
   options.keep_duplicates = parse_switch(values, "duplicates", "drop", "keep");
   options.reverse = parse_switch(values, "reverse", "off", "on");
+}
+
+void read_feature_options(const po::variables_map& values, ImportOptions& options) {
+  const auto text = [&](const char* name) { return values[name].as<std::string>(); };
   options.feature_codec = parse_feature_codec(text("feature-codec"));
   options.zstd_level = parse_compression(text("compress"));
   options.feature_norm = parse_choice<FeatureNorm>(
@@ -256,6 +258,25 @@ ImportOptions import_options(const po::variables_map& values) {
     throw UsageError("--split-index: OGB splits have names; use --split NAME");
   }
   options.split_fractions = parse_fractions(text("split-fractions"));
+}
+
+ImportOptions import_options(const po::variables_map& values) {
+  const auto text = [&](const char* name) { return values[name].as<std::string>(); };
+  for (const char* name : {"from", "output"}) {
+    if (values.count(name) == 0) throw UsageError("--" + std::string(name) + " is missing; see --help");
+  }
+  ImportOptions options;
+  options.from = parse_source(text("from"));
+  if (values.count("input") != 0) options.input = text("input");
+  if (options.from != SourceKind::synthetic && options.input.empty()) {
+    throw UsageError("--input is missing; see --help");
+  }
+  options.output = text("output");
+  if (options.output.empty()) throw UsageError("--output is empty");
+  if (values.count("tmp") != 0) options.tmp = text("tmp");
+  options.memory = values.count("memory") != 0 ? parse_size(text("memory")) : default_memory();
+  read_graph_options(values, options);
+  read_feature_options(values, options);
   options.verify = values["verify"].as<bool>();
   options.force = values["force"].as<bool>();
   options.seed = values["seed"].as<std::uint64_t>();
@@ -307,7 +328,9 @@ void print_summary(const ImportOptions& options, const ConvertReport& report) {
 
 int convert_main(int argc, char** argv) {
   po::options_description all("Options");
-  add_options(all);
+  add_general_options(all);
+  add_data_options(all);
+  add_synthetic_options(all);
   add_common_options(all);
   po::variables_map values;
   CommonOptions common;

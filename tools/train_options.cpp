@@ -248,8 +248,7 @@ void fill_output(const Values& values, TrainOptions& options) {
 bool parse_train_options(int argc, char** argv, TrainOptions& options) {
   po::variables_map map;
   CommonOptions common;
-  const po::positional_options_description none;  // words without an option name are refused
-  if (!parse_options("strata-train", train_usage(), argc, argv, declare_train_options(), &none, map, common)) {
+  if (!parse_options("strata-train", train_usage(), argc, argv, declare_train_options(), nullptr, map, common)) {
     return false;
   }
   const Values values(map);

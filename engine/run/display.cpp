@@ -39,7 +39,8 @@ void RunDisplay::start_epoch(std::uint32_t epoch) { epoch_ = epoch; }
 
 void RunDisplay::progress(double fraction) {
   if (quiet_ || !terminal_ || Clock::now() - last_shown_ < 200ms) return;
-  show(fmt::format("{}  | epoch {} {:3.0f}%", last_line_, epoch_, 100 * fraction), false);
+  const std::string now = fmt::format("epoch {} {:3.0f}%", epoch_, 100 * fraction);
+  show(last_line_.empty() ? now : last_line_ + "  | " + now, false);
 }
 
 void RunDisplay::end_epoch(const RunState& state, const EpochScores& scores, double loss, double seconds) {

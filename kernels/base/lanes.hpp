@@ -14,9 +14,12 @@
 #define STRATA_AVX512 0
 #endif
 #if defined(__F16C__) || STRATA_AVX512
-// GCC 12's own definition of _mm512_undefined_ps trips its -Wmaybe-uninitialized (GCC bug 105593).
+// GCC 12's own definition of _mm512_undefined_ps trips its -Wmaybe-uninitialized (GCC bug 105593). This works only
+// where <immintrin.h> comes in here first: include this header before others that include it.
 #pragma GCC diagnostic push
+#if !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #include <immintrin.h>
 #pragma GCC diagnostic pop

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
 #include <utility>
 
 #include "kernels/base/error.hpp"
@@ -55,6 +56,9 @@ class Conversion {
   void write_labels(const NodeOrder& order);
   void write_features(const NodeOrder& order);
   void clean_features(std::uint64_t first_row, MatrixView<float> rows);
+  MatrixView<float> cleaned(const Array<float>& scratch, std::uint64_t first_row, MatrixView<const float> rows);
+  [[nodiscard]] std::optional<ColumnStatistics> column_statistics(const Array<float>& scratch);
+  void sample_compression(const fs::path& row_file);
   [[nodiscard]] std::span<const NodeId> training_nodes() const;
   void checksum_sources();
   void finish();
@@ -166,28 +170,34 @@ void Conversion::clean_features(std::uint64_t first_row, MatrixView<float> rows)
   }
 }
 
+// A block of the source's rows in `scratch`, free of NaN and infinities.
+MatrixView<float> Conversion::cleaned(const Array<float>& scratch, std::uint64_t first_row,
+                                      MatrixView<const float> rows) {
+  std::copy_n(rows.data, rows.rows * rows.cols, scratch.data());
+  const MatrixView<float> copy(scratch.data(), rows.rows, rows.cols);
+  clean_features(first_row, copy);
+  return copy;
+}
+
+std::optional<ColumnStatistics> Conversion::column_statistics(const Array<float>& scratch) {
+  if (options_.feature_norm != FeatureNorm::standard) return std::nullopt;
+  stages_.begin("column statistics", facts_.nodes, Stages::Unit::items);
+  ColumnStatistics statistics(facts_.feature_dim, training_nodes());
+  source_.read_features(budget_, [&](std::uint64_t first_row, MatrixView<const float> rows) {
+    statistics.add(first_row, cleaned(scratch, first_row, rows));
+    stages_.advance(rows.rows);
+  });
+  statistics.finish();
+  report_.nan_features = 0;  // counted again when they are written
+  stages_.end();
+  return statistics;
+}
+
 void Conversion::write_features(const NodeOrder& order) {
   if (facts_.feature_dim == 0) return;
   const std::size_t columns = facts_.feature_dim;
   const Array<float> scratch(budget_, rows_per_block(columns) * columns, "features being cleaned");
-  const auto cleaned = [&](std::uint64_t first_row, MatrixView<const float> rows) {
-    std::copy_n(rows.data, rows.rows * columns, scratch.data());
-    const MatrixView<float> copy(scratch.data(), rows.rows, columns);
-    clean_features(first_row, copy);
-    return copy;
-  };
-  std::optional<ColumnStatistics> statistics;
-  if (options_.feature_norm == FeatureNorm::standard) {
-    stages_.begin("column statistics", facts_.nodes, Stages::Unit::items);
-    statistics.emplace(columns, training_nodes());
-    source_.read_features(budget_, [&](std::uint64_t first_row, MatrixView<const float> rows) {
-      statistics->add(first_row, cleaned(first_row, rows));
-      stages_.advance(rows.rows);
-    });
-    statistics->finish();
-    report_.nan_features = 0;  // counted again below
-    stages_.end();
-  }
+  const std::optional<ColumnStatistics> statistics = column_statistics(scratch);
   stages_.begin("write features", facts_.nodes, Stages::Unit::items);
   const RowShape shape{facts_.nodes, facts_.feature_dim, options_.feature_codec};
   const bool spilled = !order.is_identity() && plan_.feature_windows > 1;
@@ -195,7 +205,7 @@ void Conversion::write_features(const NodeOrder& order) {
                                      options_.zstd_level};
   FeatureWriter features(target, shape, order.new_of.span(), plan_.feature_window_memory, budget_);
   source_.read_features(budget_, [&](std::uint64_t first_row, MatrixView<const float> rows) {
-    const MatrixView<float> copy = cleaned(first_row, rows);
+    const MatrixView<float> copy = cleaned(scratch, first_row, rows);
     normalise_rows(options_.feature_norm, statistics ? &*statistics : nullptr, copy);
     features.put(first_row, copy);
     stages_.advance(rows.rows);
@@ -208,15 +218,17 @@ void Conversion::write_features(const NodeOrder& order) {
   features.commit();
   report_.feature_bytes = features.file_bytes();
   writer_.add_features(columns, options_.feature_codec, feature_norm_name(options_.feature_norm));
-  if (options_.zstd_level == 0) {
-    report_.sampled_compression = sampled_compression(target.file, budget_);
-    if (report_.sampled_compression < 0.5) {
-      stages_.hint("--compress zstd would leave about " +
-                   std::to_string(static_cast<int>(std::ceil(100 * report_.sampled_compression))) + "% of the " +
-                   format_bytes(report_.feature_bytes) + " of features");
-    }
-  }
+  sample_compression(target.file);
   stages_.end();
+}
+
+void Conversion::sample_compression(const fs::path& row_file) {
+  if (options_.zstd_level != 0) return;
+  report_.sampled_compression = sampled_compression(row_file, budget_);
+  if (report_.sampled_compression >= 0.5) return;
+  stages_.hint("--compress zstd would leave about " +
+               std::to_string(static_cast<int>(std::ceil(100 * report_.sampled_compression))) + "% of the " +
+               format_bytes(report_.feature_bytes) + " of features");
 }
 
 void Conversion::checksum_sources() {

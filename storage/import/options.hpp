@@ -28,7 +28,7 @@ struct SyntheticOptions {
   std::uint64_t nodes = 0;
   std::uint64_t edges = 0;  // draws; self-loops and repeats among them are cleaned like those of any source
   std::uint64_t classes = 16;
-  std::uint64_t communities = 0;  // 0: one per class (16 per class when labels are clustered); a multiple of classes
+  std::uint64_t communities = 0;  // 0: one per class, more when labels are clustered; a multiple of classes
   std::uint64_t feature_dim = 128;
   double signal = 0.1;
   double homophily = 0.8;

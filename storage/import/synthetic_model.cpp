@@ -100,9 +100,17 @@ std::uint32_t RankSampler::rank(std::uint32_t uniform) const {
   return static_cast<std::uint32_t>(std::min(t - 1.0, static_cast<double>(members_ - 1)));
 }
 
+std::uint64_t community_count(const SyntheticOptions& options) {
+  if (options.communities != 0) return options.communities;
+  if (!options.labelled_clustered || options.multi_label) return options.classes;
+  const std::uint64_t room = options.nodes / (16 * options.classes);
+  const double wanted = 4.0 / std::max(options.labelled, 1e-6);
+  return options.classes *
+         std::max<std::uint64_t>(1, std::min(room, std::max<std::uint64_t>(16, static_cast<std::uint64_t>(wanted))));
+}
+
 SyntheticModel::SyntheticModel(const SyntheticOptions& options, std::uint64_t seed) : options_(options), seed_(seed) {
-  const std::uint64_t per_class = options.labelled_clustered && !options.multi_label ? 16 : 1;
-  communities_ = options.communities != 0 ? options.communities : options.classes * per_class;
+  communities_ = community_count(options);
   homophily_limit_ = static_cast<std::uint64_t>(options.homophily * 0x1p32);
   if (options.multi_label) {
     const double share = std::min(0.3, 2.0 / static_cast<double>(options.classes));

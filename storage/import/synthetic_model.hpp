@@ -55,6 +55,10 @@ class RankSampler {
   bool flat_;
 };
 
+// The number of communities: as asked, else one per class; with clustered labels so many (at least 16 per class where
+// the nodes suffice for 16 each) that the labelled ones have every class about four times.
+[[nodiscard]] std::uint64_t community_count(const SyntheticOptions& options);
+
 class SyntheticModel {
  public:
   SyntheticModel(const SyntheticOptions& options, std::uint64_t seed);

@@ -30,9 +30,7 @@ void check(const ImportOptions& options) {
   require(s.power_law == 0 || s.power_law > 1.05, "--power-law must be 0 (equal degrees) or above 1.05");
   require(s.labelled >= 0 && s.labelled <= 1, "--labelled must be between 0 and 1");
   require(s.communities % s.classes == 0, "--communities must be a multiple of --classes");
-  const std::uint64_t communities = s.communities != 0 ? s.communities : s.classes * (s.labelled_clustered ? 16 : 1);
-  require(communities <= s.nodes,
-          "there must be at least as many nodes as communities (16 per class with --labelled-clustered)");
+  require(community_count(s) <= s.nodes, "--communities must not be more than the number of nodes");
   require(!s.multi_label || s.classes > 1, "--multi-label needs at least two classes");
   require(!s.multi_label || s.communities == 0, "--communities has no meaning with --multi-label");
   require(!s.multi_label || !s.labelled_clustered, "--labelled-clustered cannot be used with --multi-label");

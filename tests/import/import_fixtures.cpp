@@ -46,7 +46,7 @@ std::string npy_bytes(const std::string& type, const std::string& shape, const s
 namespace {
 
 void put(std::string& to, std::uint64_t value, int bytes) {
-  for (int i = 0; i < bytes; ++i) to += static_cast<char>(value >> (8 * i) & 0xff);
+  for (int i = 0; i < bytes; ++i) to += static_cast<char>(i < 8 ? value >> (8 * i) & 0xff : 0);
 }
 
 }  // namespace

@@ -161,6 +161,18 @@ TEST_CASE("labels: balanced classes, shares, clusters, overlap") {
   CHECK(classes.size() == s.classes);
   CHECK(across / among < 0.15);  // (1 - homophily) / 2; spread labels would give 0.5
 
+  s.labelled = 0.02;  // few labels still have every class
+  const SyntheticModel few(s, 9);
+  classes.clear();
+  labelled = 0;
+  for (NodeId n = 0; n < s.nodes; ++n) {
+    if (!few.is_labelled(n)) continue;
+    labelled += 1;
+    classes.insert(few.class_of(n));
+  }
+  CHECK(labelled == 400);
+  CHECK(classes.size() == s.classes);
+
   SyntheticOptions m = small();
   m.classes = 8;
   m.multi_label = true;

@@ -164,7 +164,7 @@ std::vector<NodeId> make_reordered_store(const std::filesystem::path& directory,
   return original;
 }
 
-StoreRuns::StoreRuns(bool multilabel) { make_reordered_store(store(), 2500, multilabel); }
+StoreRuns::StoreRuns(std::uint32_t nodes, bool multilabel) { make_reordered_store(store(), nodes, multilabel); }
 
 Words StoreRuns::words(const std::string& name, const Words& more) const {
   Words all{"--store", store().string(), "--run", run(name).string()};

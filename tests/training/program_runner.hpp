@@ -45,10 +45,14 @@ class Program {
 std::vector<NodeId> make_reordered_store(const std::filesystem::path& directory, std::uint32_t nodes,
                                          bool multilabel = false);
 
+// Enough nodes for the rows not to fit the least budget, which is mostly what one tile of rows takes.
+inline constexpr std::uint32_t kSpillingNodes = 20000;
+
 // A reordered store and runs of strata-train on it, all below one temporary directory.
 class StoreRuns {
  public:
-  explicit StoreRuns(bool multilabel = false);
+  explicit StoreRuns(bool multilabel = false) : StoreRuns(2500, multilabel) {}
+  explicit StoreRuns(std::uint32_t nodes, bool multilabel = false);
   [[nodiscard]] std::filesystem::path run(const std::string& name) const { return directory_.path() / name; }
   [[nodiscard]] std::filesystem::path store() const { return directory_.path() / "store"; }
   [[nodiscard]] const std::filesystem::path& path() const { return directory_.path(); }

@@ -71,38 +71,44 @@ TEST_CASE("a second signal ends the run at once") {
   CHECK(program.wait().status == 130);
 }
 
+// A run killed at random moments up to `most` times, resumed each time. Returns how often.
+int run_with_kills(const StoreRuns& runs, const Words& words, int most, std::uint32_t longest_microseconds) {
+  CounterRng rng(20240607, Stream::synthetic);
+  for (int kills = 0;;) {
+    Program program(runs.path(), runs.words("killed", words + Words{"--resume"}));
+    std::this_thread::sleep_for(std::chrono::microseconds(rng.below(longest_microseconds + 1)));
+    if (kills < most && program.running()) {
+      program.send(SIGKILL);
+      CHECK(program.wait().status == 128 + SIGKILL);
+      ++kills;
+      continue;
+    }
+    const Outcome outcome = program.wait();
+    REQUIRE_MESSAGE(outcome.status == 0, outcome.error);
+    return kills;
+  }
+}
+
+void check_kills(const StoreRuns& runs, const Words& words) {
+  const Clock::time_point begin = Clock::now();
+  REQUIRE(runs.go("whole", words).status == 0);
+  const auto whole = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin).count();
+  // Up to a third of a whole run: time for some epochs, or for none.
+  CHECK(run_with_kills(runs, words, 12, static_cast<std::uint32_t>(whole / 3)) > 0);
+  check_same_results(runs.run("killed"), runs.run("whole"));
+  std::filesystem::remove_all(runs.run("killed"));
+  std::filesystem::remove_all(runs.run("whole"));
+}
+
 TEST_CASE("kill -9 at any moment, resumed until done, ends in the same bytes") {
   StoreRuns runs;
-  CounterRng rng(20240607, Stream::synthetic);
-  std::vector<Words> methods = kMethods;
-  for (const Words& method : kMethods) {  // again with as little memory as can be: the killed runs leave scratch files
-    methods.push_back(method + Words{"--host-memory", std::to_string(runs.least_budget(method))});
-  }
-  for (const Words& method : methods) {
-    const Clock::time_point begin = Clock::now();
-    REQUIRE(runs.go("whole", method).status == 0);
-    const auto whole = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin);
-    int kills = 0;
-    for (int attempt = 0; attempt < 400; ++attempt) {
-      Program program(runs.path(), runs.words("killed", method + Words{"--resume"}));
-      // Up to a third of a whole run: time for some epochs, or for none.
-      std::this_thread::sleep_for(
-          std::chrono::microseconds(rng.below(static_cast<std::uint32_t>(whole.count() / 3) + 1)));
-      if (kills < 12 && program.running()) {
-        program.send(SIGKILL);
-        CHECK(program.wait().status == 128 + SIGKILL);
-        ++kills;
-        continue;
-      }
-      const Outcome outcome = program.wait();
-      REQUIRE_MESSAGE(outcome.status == 0, outcome.error);
-      break;
-    }
-    CHECK(kills > 0);
-    check_same_results(runs.run("killed"), runs.run("whole"));
-    std::filesystem::remove_all(runs.run("killed"));
-    std::filesystem::remove_all(runs.run("whole"));
-  }
+  for (const Words& method : kMethods) check_kills(runs, method);
+}
+
+TEST_CASE("so does a run that spills: what it leaves in the cache is cleared") {
+  StoreRuns runs(kSpillingNodes);
+  const Words words = kStandard + Words{"--method", "iglu", "--epochs", "8"};
+  check_kills(runs, words + Words{"--host-memory", std::to_string(runs.least_budget(words))});
 }
 
 TEST_CASE("killed in any write, rename or sync, resumed, it ends in the same bytes") {

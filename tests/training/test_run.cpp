@@ -34,7 +34,7 @@ const std::vector<Words> kMethods = {
     {"--method", "full", "--model", "mlp", "--layers", "3"}};
 
 TEST_CASE("the least budget gives the same bits; a byte less is refused with what would do") {
-  StoreRuns runs;
+  StoreRuns runs(kSpillingNodes);
   for (const Words& method : {kMethods[0], kMethods[2]}) {
     const std::uint64_t least = runs.least_budget(method);
     const auto with_budget = [&](const std::string& name, std::uint64_t bytes, const std::string& threads) {
@@ -46,6 +46,8 @@ TEST_CASE("the least budget gives the same bits; a byte less is refused with wha
     const Outcome tight = with_budget("tight", least, "2");
     REQUIRE_MESSAGE(tight.status == 0, tight.error);
     check_same_results(runs.run("plenty"), runs.run("tight"));
+    CHECK(summary(runs.run("plenty"))["totals"]["bytes_written_this_process"] == 0);
+    CHECK(summary(runs.run("tight"))["totals"]["bytes_written_this_process"] > 0);
     const Outcome less = with_budget("less", least - 1, "2");
     CHECK(less.status == 4);
     CHECK(less.error.find(std::to_string(least) + " bytes") != std::string::npos);
@@ -53,6 +55,29 @@ TEST_CASE("the least budget gives the same bits; a byte less is refused with wha
     std::filesystem::remove_all(runs.run("plenty"));
     std::filesystem::remove_all(runs.run("tight"));
   }
+}
+
+TEST_CASE("a cache directory of the user's gets a corner of this run's own, empty at the end") {
+  StoreRuns runs(kSpillingNodes);
+  const std::filesystem::path cache = runs.path() / "scratch";
+  std::filesystem::create_directories(cache);
+  std::ofstream(cache / "strata-1-0-X1.scratch") << "another run's";
+  const std::string least = std::to_string(runs.least_budget({}));
+  REQUIRE(runs.go("run", {"--host-memory", least, "--cache-dir", cache.string()}).status == 0);
+  CHECK(summary(runs.run("run"))["totals"]["bytes_written_this_process"] > 0);
+  std::vector<std::string> left;
+  for (const auto& entry : std::filesystem::directory_iterator(cache)) left.push_back(entry.path().filename().string());
+  CHECK(left == std::vector<std::string>{"strata-1-0-X1.scratch"});
+}
+
+TEST_CASE("a run that cannot begin leaves no directory behind") {
+  StoreRuns runs;
+  CHECK(runs.go("run", {"--init", "absent.safetensors"}).status == 3);
+  CHECK_FALSE(std::filesystem::exists(runs.run("run")));
+  std::ofstream(runs.path() / "ids.txt") << "1\nx\n";
+  const Outcome outcome = runs.go("run", {"--predict", (runs.path() / "ids.txt").string(), "--epochs", "100000"});
+  CHECK(outcome.status == 3);  // at once, not after the last epoch
+  CHECK_FALSE(std::filesystem::exists(runs.run("run")));
 }
 
 TEST_CASE("evaluating more or less often changes no weight") {
@@ -173,7 +198,7 @@ TEST_CASE("--explain shows the plan and leaves nothing") {
 }
 
 TEST_CASE("disk space is checked before the start") {
-  StoreRuns runs;
+  StoreRuns runs(kSpillingNodes);
   const std::uint64_t least = runs.least_budget({});
   const Outcome outcome = runs.go("run", {"--host-memory", std::to_string(least), "--disk-limit", "100kB"});
   CHECK(outcome.status == 4);
