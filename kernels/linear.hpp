@@ -20,7 +20,7 @@ void linear_backward_input(MatrixView<const T> dy, MatrixView<const T> w, Matrix
 // dw (out x in) = dy^T * x
 template <class T>
 void linear_backward_weight(MatrixView<const T> dy, MatrixView<const T> x, MatrixView<T> dw, bool accumulate);
-// db (out) = column sums of dy, rows in ascending order; accumulate adds the finished sum
+// db (out) = column sums of dy, rows in ascending order in double, rounded once; accumulate adds the finished sum
 template <class T>
 void linear_backward_bias(MatrixView<const T> dy, T* db, bool accumulate);
 }  // namespace ref

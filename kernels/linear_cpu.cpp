@@ -57,12 +57,12 @@ void add_bias(const float* bias, MatrixView<float> y) {
   }
 }
 
-// Columns in blocks that stay in registers; each column's rows in ascending order.
+// Columns in blocks that stay in registers; each column's rows in ascending order, in double.
 void add_column_sums(MatrixView<const float> dy, float* db, bool accumulate) {
   constexpr std::size_t kBlock = 64;
   for (std::size_t first = 0; first < dy.cols; first += kBlock) {
     const std::size_t width = std::min(kBlock, dy.cols - first);
-    float sums[kBlock] = {};
+    double sums[kBlock] = {};
     for (std::size_t i = 0; i < dy.rows; ++i) {
       const float* row = dy.row(i) + first;
       if (width == kBlock) {
@@ -71,7 +71,10 @@ void add_column_sums(MatrixView<const float> dy, float* db, bool accumulate) {
         for (std::size_t c = 0; c < width; ++c) sums[c] += row[c];
       }
     }
-    for (std::size_t c = 0; c < width; ++c) db[first + c] = accumulate ? db[first + c] + sums[c] : sums[c];
+    for (std::size_t c = 0; c < width; ++c) {
+      const float rounded = static_cast<float>(sums[c]);
+      db[first + c] = accumulate ? db[first + c] + rounded : rounded;
+    }
   }
 }
 

@@ -77,9 +77,10 @@ __global__ void add_bias_kernel(const float* bias, MatrixView<float> y) {
 __global__ void column_sums_kernel(MatrixView<const float> dy, float* db, bool accumulate) {
   const std::size_t c = thread_index();
   if (c >= dy.cols) return;
-  float sum = 0;
-  for (std::size_t i = 0; i < dy.rows; ++i) sum += dy.data[i * dy.stride + c];
-  db[c] = accumulate ? db[c] + sum : sum;
+  double sum = 0;
+  for (std::size_t i = 0; i < dy.rows; ++i) sum += static_cast<double>(dy.data[i * dy.stride + c]);
+  const float rounded = static_cast<float>(sum);
+  db[c] = accumulate ? db[c] + rounded : rounded;
 }
 
 }  // namespace

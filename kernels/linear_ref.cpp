@@ -43,9 +43,10 @@ void linear_backward_weight(MatrixView<const T> dy, MatrixView<const T> x, Matri
 template <class T>
 void linear_backward_bias(MatrixView<const T> dy, T* db, bool accumulate) {
   for (std::size_t o = 0; o < dy.cols; ++o) {
-    T sum = 0;
-    for (std::size_t i = 0; i < dy.rows; ++i) sum += dy(i, o);
-    db[o] = accumulate ? db[o] + sum : sum;
+    double sum = 0;
+    for (std::size_t i = 0; i < dy.rows; ++i) sum += static_cast<double>(dy(i, o));
+    const T rounded = static_cast<T>(sum);
+    db[o] = accumulate ? db[o] + rounded : rounded;
   }
 }
 

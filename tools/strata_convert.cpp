@@ -23,7 +23,8 @@ constexpr const char* kUsage =
     R"(usage: strata-convert --from {ogb,npy,synthetic} [--input PATH] --output STORE [options]
 
 Writes a store, the directory that strata-train reads, from a data set or a generated graph. It is made beside its
-final place and appears there as a whole; a run that fails or is killed leaves nothing, and starts again when repeated.
+final place and appears there as a whole. A run that fails leaves nothing; one that is killed leaves a hidden directory,
+which the next run clears.
 
   ogb        a set of the Open Graph Benchmark (node property prediction, one node type): the directory that holds raw/
              and split/, in the csv.gz or the binary npz layout. A master.csv beside it is read for metric, split and
@@ -189,11 +190,12 @@ void add_synthetic_options(po::options_description& all) {
   add("communities", po::value<std::string>(),
       "a multiple of the classes (one per class; more with --labelled-clustered)");
   add("feature-dim", po::value<std::string>()->default_value("128"), "feature columns");
-  add("signal", po::value<double>()->default_value(0.1), "size of the class means against noise of deviation 1");
-  add("homophily", po::value<double>()->default_value(0.8), "share of edges within a class");
-  add("power-law", po::value<double>()->default_value(2.5), "exponent of the degrees; 0: equal expected degrees");
+  add("signal", po::value<double>()->default_value(0.1, "0.1"), "size of the class means against noise of deviation 1");
+  add("homophily", po::value<double>()->default_value(0.8, "0.8"), "share of edges within a class");
+  add("power-law", po::value<double>()->default_value(2.5, "2.5"),
+      "exponent of the degrees; 0: equal expected degrees");
   add("multi-label", po::bool_switch(), "classes overlap");
-  add("labelled", po::value<double>()->default_value(1.0), "share of nodes with a label");
+  add("labelled", po::value<double>()->default_value(1.0, "1"), "share of nodes with a label");
   add("labelled-clustered", po::bool_switch(), "labels in whole communities, not spread");
   all.add(options);
 }

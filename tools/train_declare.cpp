@@ -86,9 +86,9 @@ po::options_description training_options() {
   add("optimizer", text("adam", "NAME"), "adam, adam-tf (TensorFlow's epsilon) or sgd");
   add("lr", text("0.01", "R"), "learning rate");
   add("lr-schedule", path("E:R,..."), "rates from given epochs on, counted from 0: 0:1e-2,40:1e-3");
-  add("weight-decay", text("0", "W"), "L2, added to the gradient");
+  add("weight-decay", text("0", "W"), "L2 beside the mean loss, added to the gradient, in every method alike");
   add("decay-first-layer-only", po::bool_switch(), "weight decay on the first layer alone (Kipf & Welling)");
-  add("clip", text("0", "C"), "largest norm of a step's gradient; 0: any");
+  add("clip", text("0", "C"), "largest norm of a step's gradient of the mean loss; 0: any");
   add("seed", text("0", "S"), "of weights, batches and dropout: the same seed gives the same bits");
   add("patience", text("0", "N"), "stop after N epochs without a better validation metric; 0: never");
   add("min-delta", text("0", "X"), "what counts as better");

@@ -54,8 +54,8 @@ Reservation MemoryBudget::reserve(std::uint64_t bytes, const std::string& what) 
     if (bytes <= limit_ && reclaimer && reclaimer(missing)) continue;
     const std::uint64_t in_use = used();
     throw ResourceError("not enough memory for " + what + ": wanted " + format_bytes(bytes) + ", in use " +
-                            format_bytes(in_use) + " of a budget of " + format_bytes(limit_) +
-                            "; at least " + format_bytes(in_use + bytes) + " would be needed here",
+                            format_bytes(in_use) + " of a budget of " + format_bytes(limit_) + "; at least " +
+                            format_bytes(in_use + bytes) + " would be needed here",
                         in_use + bytes);
   }
 }
@@ -104,7 +104,8 @@ void Buffer::map(bool huge_pages) {
 }
 
 Buffer::Buffer(Buffer&& other) noexcept
-    : reservation_(std::move(other.reservation_)), data_(std::exchange(other.data_, nullptr)),
+    : reservation_(std::move(other.reservation_)),
+      data_(std::exchange(other.data_, nullptr)),
       size_(std::exchange(other.size_, 0)) {}
 
 Buffer& Buffer::operator=(Buffer&& other) noexcept {

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <span>
 #include <string>
+#include <utility>
 
 namespace strata {
 
@@ -98,6 +99,12 @@ class Array {
   Array(MemoryBudget& budget, std::size_t count, const std::string& what)
       : buffer_(budget, count * sizeof(T), what), count_(count) {}
   [[nodiscard]] T* data() const { return reinterpret_cast<T*>(buffer_.data()); }
+  Array(Array&& other) noexcept : buffer_(std::move(other.buffer_)), count_(std::exchange(other.count_, 0)) {}
+  Array& operator=(Array&& other) noexcept {
+    buffer_ = std::move(other.buffer_);
+    count_ = std::exchange(other.count_, 0);
+    return *this;
+  }
   [[nodiscard]] std::size_t size() const { return count_; }
   [[nodiscard]] bool empty() const { return count_ == 0; }
   T& operator[](std::size_t i) const { return data()[i]; }

@@ -12,7 +12,8 @@ InputError::InputError(const std::string& path, const std::string& where, const 
 
 DamagedError::DamagedError(const std::string& path, const std::string& block, const std::string& expected,
                            const std::string& found)
-    : Error(ExitStatus::damaged, path + ": " + block + ": expected " + expected + ", found " + found), path_(path),
+    : Error(ExitStatus::damaged, path + ": " + block + ": expected " + expected + ", found " + found),
+      path_(path),
       block_(block) {}
 
 void throw_system_error(int error_number, const std::string& path, const std::string& action) {

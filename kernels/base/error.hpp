@@ -52,7 +52,8 @@ class ResourceError : public Error {
 // A store, checkpoint or cache file that Strata wrote is not what was written.
 class DamagedError : public Error {
  public:
-  DamagedError(const std::string& path, const std::string& block, const std::string& expected, const std::string& found);
+  DamagedError(const std::string& path, const std::string& block, const std::string& expected,
+               const std::string& found);
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] const std::string& block() const { return block_; }
 

@@ -11,8 +11,8 @@ namespace strata {
 using NodeId = std::uint32_t;  // a node in the store's (reordered) numbering
 using EdgeId = std::uint64_t;  // counts and offsets of edges
 
-inline constexpr std::size_t kChunkRows = 1024;    // unit of shuffling; a format constant
-inline constexpr std::size_t kPanelColumns = 32;   // columns of one block on disk; a format constant
+inline constexpr std::size_t kChunkRows = 1024;   // unit of shuffling; a format constant
+inline constexpr std::size_t kPanelColumns = 32;  // columns of one block on disk; a format constant
 inline constexpr std::size_t kBlockAlignment = 4096;
 
 constexpr std::size_t divide_up(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
@@ -38,8 +38,8 @@ struct MatrixView {
   MatrixView(T* d, std::size_t r, std::size_t c) : data(d), rows(r), cols(c), stride(c) {}
   MatrixView(T* d, std::size_t r, std::size_t c, std::size_t s) : data(d), rows(r), cols(c), stride(s) {}
   template <class U>
-    requires(!std::is_same_v<U, T> && std::is_convertible_v<U (*)[], T (*)[]>)
-  MatrixView(const MatrixView<U>& o) : data(o.data), rows(o.rows), cols(o.cols), stride(o.stride) {}
+  requires(!std::is_same_v<U, T> && std::is_convertible_v<U (*)[], T (*)[]>) MatrixView(const MatrixView<U>& o)
+      : data(o.data), rows(o.rows), cols(o.cols), stride(o.stride) {}
 
   T* row(std::size_t i) const { return data + i * stride; }
   T& operator()(std::size_t i, std::size_t j) const { return data[i * stride + j]; }

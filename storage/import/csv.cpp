@@ -17,6 +17,31 @@ std::string_view trimmed(std::string_view text) {
 
 std::string quoted(std::string_view field) { return "'" + std::string(field.substr(0, 40)) + "'"; }
 
+// Short plain decimals ("0.0", "-12.125"), which tables mostly hold: digits below 2^24 and a power of ten up to 10^10
+// are exact floats, so their quotient is correctly rounded (Clinger, "How to read floating point numbers accurately",
+// 1990). False: anything else, also what is no number.
+bool parse_short_decimal(std::string_view text, float& value) {
+  static constexpr float kPowers[] = {1e0f, 1e1f, 1e2f, 1e3f, 1e4f, 1e5f, 1e6f, 1e7f, 1e8f, 1e9f, 1e10f};
+  const bool negative = !text.empty() && text.front() == '-';
+  std::size_t at = negative ? 1 : 0, digits = 0, fraction = 0;
+  std::uint32_t number = 0;
+  bool point = false;
+  for (; at < text.size(); ++at) {
+    const char c = text[at];
+    if (c == '.' && !point) {
+      point = true;
+      continue;
+    }
+    if (c < '0' || c > '9' || ++digits > 8) return false;
+    number = number * 10 + static_cast<std::uint32_t>(c - '0');
+    fraction += point ? 1 : 0;
+  }
+  if (digits == 0 || number > (1u << 24)) return false;
+  value = static_cast<float>(number) / kPowers[fraction];
+  if (negative) value = -value;
+  return true;
+}
+
 }  // namespace
 
 std::string_view CsvFields::next() {
@@ -47,8 +72,9 @@ std::int64_t CsvFields::next_integer() {
 float CsvFields::next_float() {
   std::string_view field = next();
   if (field.empty()) return std::numeric_limits<float>::quiet_NaN();
-  if (field.front() == '+') field.remove_prefix(1);
   float value = 0;
+  if (parse_short_decimal(field, value)) return value;
+  if (field.front() == '+') field.remove_prefix(1);
   const auto [end, error] = std::from_chars(field.data(), field.data() + field.size(), value);
   if (error == std::errc::result_out_of_range) {
     // Too small rounds to zero as numpy does; too large has no value.

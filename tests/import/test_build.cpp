@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
+#include <cstdlib>
 #include <map>
 #include <random>
 #include <set>
@@ -258,6 +260,53 @@ TEST_CASE("row and standard normalisation") {
   CHECK(x[1] == 0.0f);
   CHECK(x[5] == -2019.0f);
   CHECK(x[0] == doctest::Approx(-2 / std::sqrt(8.0 / 3.0)));
+}
+
+TEST_CASE("floats in csv lines are the nearest, however they are written") {
+  TempDir dir;
+  std::string text;
+  std::mt19937 random(12);
+  std::vector<std::string> written = {"0",
+                                      "-0.0",
+                                      "0.1",
+                                      ".5",
+                                      "5.",
+                                      "16777216",
+                                      "16777217",
+                                      "1677721.7",
+                                      "99999999",
+                                      "0.00000001",
+                                      "123456789.123456789",
+                                      "3.4028235e38",
+                                      "1e-45",
+                                      "-1.17549435e-38",
+                                      "0.000000000000001"};
+  for (int i = 0; i < 20000; ++i) {
+    const int decimals = static_cast<int>(random() % 10);
+    char number[64];
+    std::snprintf(number, sizeof number, "%.*f", decimals,
+                  (static_cast<double>(random()) - 2e9) / std::pow(10.0, random() % 12));
+    written.emplace_back(number);
+  }
+  for (const std::string& number : written) text += number + "\n";
+  write_text(dir / "x.csv", text);
+  LineReader lines(open_text_source(dir / "x.csv"));
+  for (const std::string& number : written) {
+    REQUIRE(lines.next());
+    CsvFields fields(lines);
+    const float value = fields.next_float(), expected = std::strtof(number.c_str(), nullptr);
+    CAPTURE(number);
+    REQUIRE(value == expected);
+    REQUIRE(std::signbit(value) == std::signbit(expected));
+  }
+  for (const char* wrong : {"-", ".", "-.", "1.2.3", "1-2", "0x10", "1e", "--1", "1f"}) {
+    write_text(dir / "y.csv", wrong);
+    LineReader one(open_text_source(dir / "y.csv"));
+    REQUIRE(one.next());
+    CsvFields fields(one);
+    CAPTURE(wrong);
+    CHECK_THROWS_AS(fields.next_float(), InputError);
+  }
 }
 
 TEST_CASE("numbers in csv lines") {
