@@ -69,7 +69,6 @@ struct TrainOptions {
   std::string predict = "splits";   // splits | all | test | none | a file of original ids
   std::string embeddings = "none";  // none | all | a file of original ids
   bool keep_cache = false, resume = false, explain = false, force = false, quiet = false, verbose = false;
-  bool prefetch = true;
 };
 
 }  // namespace strata

@@ -4,9 +4,9 @@
 // that may ask the budget's reclaimer. A tile that some thread works on outside the lock is in state `reading` or
 // `writing`: others who want it wait on `changed`, so the I/O of several threads overlaps.
 //
-//   absent --pin--> reading --> resident --evict, dirty--> writing --> absent, or resident again if somebody waits for
-//   it
-//                                   \----evict, clean--> absent
+// - absent --pin--> reading --> resident
+// - resident, clean --evict--> absent
+// - resident, dirty --evict--> writing --> absent, or resident again if somebody waits for it
 #pragma once
 
 #include <condition_variable>

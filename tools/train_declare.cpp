@@ -111,7 +111,6 @@ po::options_description resource_options() {
   add("cache-dir", path("DIR"), "where rows go that do not fit in memory; RUN/cache when absent");
   add("disk-limit", text("none", "SIZE"), "most that may lie there");
   add("keep-cache", po::bool_switch(), "leave RUN/cache in place at the end");
-  add("no-prefetch", po::bool_switch(), "do not read ahead");
   return group;
 }
 

@@ -222,7 +222,6 @@ void fill_resources(const Values& values, TrainOptions& options) {
   options.cache_dir = values.text("cache-dir");
   if (values.text("disk-limit") != "none") options.disk_limit = values.size("disk-limit");
   options.keep_cache = values.flag("keep-cache");
-  options.prefetch = !values.flag("no-prefetch");
 }
 
 void fill_output(const Values& values, TrainOptions& options) {

@@ -1,10 +1,9 @@
 // RUN/checkpoint/state.bin: everything a run needs to go on as if it had never stopped. One file, replaced atomically.
 //
-//   page      header (storage/file_header.hpp, magic STRACKPT): bytes of the JSON, number of values, checksum of the
-//   rest JSON      the configuration's fingerprint, the RunState, step counters of the groups, names and shapes of the
-//   tensors zeros     up to a multiple of kBlockAlignment fp32      parameters, first moments, second moments, and (if
-//   there is a best epoch) the parameters of that epoch,
-//             each as they lie in memory
+// - one page: header (storage/file_header.hpp, magic STRACKPT): bytes of the JSON, number of values, checksum of it all
+// - JSON: the configuration's fingerprint, the RunState, step counters of the groups, names and shapes of the tensors
+// - zeros up to a multiple of kBlockAlignment
+// - fp32 arrays, each as it lies in memory: parameters, first moments, second moments, parameters of the best epoch
 #pragma once
 
 #include <filesystem>

@@ -167,7 +167,6 @@ Settings all_settings(const TrainOptions& options) {
   settings["predict"] = options.predict;
   settings["embeddings"] = options.embeddings;
   settings["keep-cache"] = on_off(options.keep_cache);
-  settings["prefetch"] = on_off(options.prefetch);
   settings["resume"] = on_off(options.resume);
   return settings;
 }

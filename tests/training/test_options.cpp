@@ -74,7 +74,6 @@ TEST_CASE("defaults are those of TrainOptions") {
   CHECK(parsed.save_steps == standard.save_steps);
   CHECK(parsed.predict == standard.predict);
   CHECK(parsed.embeddings == standard.embeddings);
-  CHECK(parsed.prefetch == standard.prefetch);
   CHECK(parsed.init.empty());
   CHECK(parsed.batch_file.empty());
   CHECK(parsed.cache_dir.empty());
@@ -147,7 +146,6 @@ TEST_CASE("values arrive where they belong") {
                                 "4",
                                 "--threads",
                                 "2",
-                                "--no-prefetch",
                                 "--decay-first-layer-only",
                                 "--epochs",
                                 "12",
@@ -197,7 +195,6 @@ TEST_CASE("values arrive where they belong") {
   CHECK(o.batch_file == "b.jsonl");
   CHECK(o.save_steps == 4);
   CHECK(o.threads == 2);
-  CHECK_FALSE(o.prefetch);
   CHECK(o.epochs == 12);
   CHECK(o.quiet);
 }
