@@ -54,12 +54,12 @@ TrainOptions options_for(MethodKind method, ModelKind model, const std::filesyst
 TEST_CASE("budget, threads and evaluation rhythm change no bit") {
   TempDir dir;
   TinyStoreOptions o;
-  o.nodes = 20000;
-  o.edges = 60000;
+  o.nodes = 9000;
+  o.edges = 30000;
   o.features = 40;
   o.classes = 5;
   o.undirected = false;
-  o.shard_rows = 3072;
+  o.shard_rows = 2048;
   (void)make_tiny_store(dir.path() / "store", o);
   const Store store(dir.path() / "store");
   for (const MethodKind method : {MethodKind::full, MethodKind::iglu}) {
