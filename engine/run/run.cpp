@@ -68,7 +68,6 @@ void clear_cache(const TrainOptions& options) {
 
 int run_training(TrainOptions options) {
   fill_defaults(options);
-  const DirectoryLock store_lock(options.store, DirectoryLock::Kind::shared);
   const Store store(options.store);
   const Model model = build_model(options.model, options.method, store.info().feature_dim, store.info().classes);
   const Metric metric = choose_metric(options.metric, store.info());
