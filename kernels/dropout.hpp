@@ -18,7 +18,9 @@ struct DropoutKey {
   std::uint32_t layer = 0;  // which dropout of the model
 };
 
-constexpr std::uint32_t dropout_threshold(double p) { return static_cast<std::uint32_t>(p * 65536.0 + 0.5); }
+constexpr std::uint32_t dropout_threshold(double p) {
+  return (static_cast<std::uint32_t>(p * 131072.0) + 1) / 2;  // half up
+}
 // 1 / (1 - rounded p), rounded once; 0 where the threshold drops everything.
 template <class T>
 constexpr T dropout_scale(std::uint32_t threshold) {
