@@ -52,6 +52,7 @@ std::string ArraySet::place(const std::string& key) const {
 std::vector<fs::path> ArraySet::files(const std::vector<std::string>& keys) const {
   if (archive_) return {path_};
   std::vector<fs::path> files;
+  files.reserve(keys.size());
   for (const std::string& key : keys) files.push_back(path_ / (key + ".npy"));
   return files;
 }
