@@ -58,7 +58,7 @@ Whole to_int64(T value, std::int64_t& result) {
   } else if constexpr (std::same_as<T, std::uint64_t>) {
     if (value > static_cast<std::uint64_t>(INT64_MAX)) return Whole::no;
   }
-  result = static_cast<std::int64_t>(value);
+  result = static_cast<std::int64_t>(value);  // NOLINT(bugprone-signed-char-misuse): a number, not a character
   return Whole::yes;
 }
 

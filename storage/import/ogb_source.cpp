@@ -35,7 +35,7 @@ fs::path find_directory(fs::path input) {
     add("ogbn_" + bare);
   }
   for (const std::string& other : others) {
-    const fs::path candidate = input.parent_path() / other;
+    fs::path candidate = input.parent_path() / other;
     if (fs::is_directory(candidate)) return candidate;
   }
   throw InputError(input.string(), "",
