@@ -36,7 +36,7 @@ void StoreEditor::clear_left_overs() const {
 
 std::string StoreEditor::vacant_name(const std::string& stem) const {
   for (unsigned number = 1;; ++number) {
-    const std::string name = stem + (number > 1 ? "." + std::to_string(number) : "") + ".array";
+    std::string name = stem + (number > 1 ? "." + std::to_string(number) : "") + ".array";
     if (!fs::exists(store_.path() / name)) return name;
   }
 }
