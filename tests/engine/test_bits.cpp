@@ -83,6 +83,24 @@ TEST_CASE("budget, threads and evaluation rhythm change no bit") {
   }
 }
 
+// What the thread sanitizer runs: every kind of pass, spilling, on three threads, in seconds.
+TEST_CASE("three threads at the least budget, short") {
+  TempDir dir;
+  TinyStoreOptions o;
+  o.nodes = 3000;
+  o.edges = 6000;
+  o.shard_rows = 1024;
+  (void)make_tiny_store(dir.path() / "store", o);
+  const Store store(dir.path() / "store");
+  for (const MethodKind method : {MethodKind::full, MethodKind::iglu}) {
+    TrainOptions options = options_for(method, ModelKind::sage, dir.path());
+    const Result memory = train(store, options);
+    options.threads = 3;
+    options.host_memory = least_budget(store, options);
+    CHECK(train(store, options) == memory);
+  }
+}
+
 TEST_CASE("with narrower codecs a run is deterministic in the same way, and differs from fp32") {
   TempDir dir;
   TinyStoreOptions o;
