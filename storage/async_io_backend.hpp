@@ -13,6 +13,7 @@
 #include <span>
 #include <vector>
 
+#include "kernels/base/timeline.hpp"
 #include "storage/async_io.hpp"
 #include "storage/failpoint.hpp"
 
@@ -33,6 +34,7 @@ class IoRequest {
   void assign(AsyncIo::Kind kind, const File& file, std::uint64_t offset, std::span<const std::span<std::byte>> pieces,
               AsyncIo::Done done);
 
+  void started() { began_ = Timeline::recording() ? Timeline::now() : -1; }  // at the device, for the timeline
   // The next call to make; false: the request is finished, well or not.
   [[nodiscard]] bool next(IoCall& call);
   // The call's result: bytes moved, or minus errno. False: the request is finished.
@@ -63,6 +65,7 @@ class IoRequest {
   std::uint64_t bytes_ = 0;   // of the whole request
   Fault fault_ = Fault::none;
   unsigned stalls_ = 0;  // calls in a row that moved nothing
+  double began_ = -1;    // Timeline::now(); below 0: nobody records
   AsyncIo::Done done_;
   std::exception_ptr error_;
 };

@@ -118,6 +118,9 @@ void IoRequest::end_early() {
 }
 
 void IoRequest::finish() {
+  if (began_ >= 0) {
+    Timeline::add_async("io", kind_ == AsyncIo::Kind::read ? "read" : "write", began_, Timeline::now(), bytes_);
+  }
   const AsyncIo::Done done = std::exchange(done_, nullptr);
   file_ = nullptr;
   done(std::exchange(error_, nullptr));

@@ -67,6 +67,7 @@ class ThreadIo final : public IoBackend {
 
   void carry_out(IoRequest* request) {
     meter.started();
+    request->started();
     IoCall call;
     while (request->next(call) && request->take(make(*request, call))) {
     }

@@ -128,6 +128,7 @@ class UringIo final : public IoBackend {
       if (request == nullptr) break;
       ++in_flight_;
       ++started;
+      request->started();
       if (!prepare(request)) started_finished_.push(request);
     }
     meter.started(started);

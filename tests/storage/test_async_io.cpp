@@ -13,6 +13,7 @@
 
 #include "kernels/base/budget.hpp"
 #include "kernels/base/error.hpp"
+#include "kernels/base/timeline.hpp"
 #include "kernels/base/types.hpp"
 #include "storage/async_io.hpp"
 #include "tests/storage/in_child.hpp"
@@ -401,6 +402,35 @@ TEST_CASE("async io: several threads submit, and end before their requests do") 
     }
     CHECK(wrong == 0);
     CHECK(io.counters().reads == kThreads * kReads);
+  }
+}
+
+TEST_CASE("async io: each request is a span of the timeline") {
+  const TempDir dir;
+  make_known_file(dir / "a", 5000);
+  for (const AsyncIo::Backend backend : kBackends) {
+    CAPTURE(name_of(backend));
+    const Timeline timeline;
+    const File file(dir / "a", File::Mode::read_write);
+    std::vector<std::byte> bytes(5000);
+    {
+      AsyncIo io({backend, 4});
+      Calls calls;
+      for (std::size_t i = 0; i < 7; ++i) calls.submit(io, Kind::read, file, 0, Piece(bytes).subspan(i, 4321));
+      calls.submit(io, Kind::write, file, 0, Piece(bytes).first(1234));
+      CHECK(calls.wait().empty());
+    }
+    timeline.write(dir / "trace");
+    const std::string trace = read_file(dir / "trace");
+    const auto count = [&trace](const std::string& text) {
+      std::size_t found = 0;
+      for (std::size_t at = trace.find(text); at != std::string::npos; at = trace.find(text, at + 1)) ++found;
+      return found;
+    };
+    CHECK(count("\"name\": \"read\"") == 7);
+    CHECK(count("\"bytes\": 4321") == 7);
+    CHECK(count("\"name\": \"write\"") == 1);
+    CHECK(count("\"bytes\": 1234") == 1);
   }
 }
 
