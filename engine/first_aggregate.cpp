@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "engine/external_spmm.hpp"
 #include "engine/session.hpp"
 #include "kernels/base/error.hpp"
 #include "storage/derived.hpp"
@@ -42,7 +43,8 @@ RowStore first_aggregate(Session<T>& session) {
   const bool verification = codec == Codec::fp64;
   if (!verification && has_derived(session.store, key)) return attach_kept();
   RowStore z = session.make_rows("Z1", session.store.info().feature_dim);
-  session.aggregate_rows(false, session.features, nullptr, z);
+  if (session.options.explain) return z;  // nothing will be read
+  ExternalSpmm<T>(session, "1", false, session.features.shape(), nullptr, z).run(&session.features, false);
   if (verification) return z;
   try {
     keep(session.store, key, z, session.budget);

@@ -57,9 +57,8 @@ bool BufferManager::State::prefetch(Lock& lock, std::uint32_t id, std::size_t ch
   bool complete = true;
   for (std::size_t tile = first; tile < first + count && complete; ++tile) {
     if (!is_missing(tile)) continue;
-    const bool neighbour =
-        run.count > 0 && run.count < kMostPieces && run.first + run.count == tile &&
-        *store.plain_offset(tile - 1) + store.slot_bytes(tile - 1) == *store.plain_offset(tile);
+    const bool neighbour = run.count > 0 && run.count < kMostPieces && run.first + run.count == tile &&
+                           *store.plain_offset(tile - 1) + store.slot_bytes(tile - 1) == *store.plain_offset(tile);
     if (!neighbour) start();
     if (!is_missing(tile)) continue;  // start() lets others in
     const std::size_t bytes = store.slot_bytes(tile);

@@ -90,6 +90,10 @@ void RowStore::pin_overwrite(std::size_t chunk, std::size_t panel, std::size_t c
   manager_->state_->pin_chunk(manager_, id_, chunk, panel, count, BufferManager::State::Access::overwrite, pins);
 }
 
+void RowStore::pin_update(std::size_t chunk, std::size_t panel, std::size_t count, ChunkPins& pins) {
+  manager_->state_->pin_chunk(manager_, id_, chunk, panel, count, BufferManager::State::Access::update, pins);
+}
+
 bool RowStore::prefetch(std::size_t chunk, std::size_t panel, std::size_t count) const {
   BufferManager::State::Lock lock(manager_->state_->mutex);
   return manager_->state_->prefetch(lock, id_, chunk, panel, count, true);
@@ -189,8 +193,7 @@ std::span<std::byte> BufferManager::State::pin(Lock& lock, TileKey key, Access a
   bool hit = true;
   for (;;) {
     if (tile.state == TileState::writing) tile.wanted = true;
-    const bool busy =
-        tile.state == TileState::reading || (tile.state == TileState::writing && access != Access::read);
+    const bool busy = tile.state == TileState::reading || (tile.state == TileState::writing && access != Access::read);
     if (busy) {
       wait(lock);
     } else if (tile.state == TileState::absent) {
@@ -241,7 +244,7 @@ void BufferManager::State::pin_chunk(BufferManager* manager, std::uint32_t id, s
   Lock lock(mutex);
   const RowShape& shape = stores[id]->shape;
   STRATA_ASSERT(chunk < shape.chunks() && panel + count <= shape.panels());
-  if (access == Access::read) static_cast<void>(prefetch(lock, id, chunk, panel, count, false));
+  if (access != Access::overwrite) static_cast<void>(prefetch(lock, id, chunk, panel, count, false));
   pins.store_ = id;
   for (std::size_t i = 0; i < count; ++i) {
     const auto tile = static_cast<std::uint32_t>(chunk * shape.panels() + panel + i);

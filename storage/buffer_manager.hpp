@@ -117,6 +117,7 @@ class RowStore {
   // read in one request. pins must be empty.
   void pin_read(std::size_t chunk, std::size_t panel, std::size_t count, ChunkPins& pins) const;
   void pin_overwrite(std::size_t chunk, std::size_t panel, std::size_t count, ChunkPins& pins);
+  void pin_update(std::size_t chunk, std::size_t panel, std::size_t count, ChunkPins& pins);
 
   // Starts reading what is missing of panels [panel, panel + count) of a chunk, any count; they stay in memory at
   // least until pinned, unless memory runs out. False when there is no memory for it now: try again later.

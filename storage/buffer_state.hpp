@@ -210,15 +210,15 @@ struct BufferManager::State {
   std::size_t arriving = 0;                            // tiles being read by a request
   std::vector<std::unique_ptr<BufferedStore>> stores;  // [id]; null: released, to be used again
   std::vector<TileKey> residents;                      // resident or writing, in no order
-  std::deque<TileKey> released;  // clean, not to be kept, oldest first; some keys are out of date
+  std::deque<TileKey> released;                        // clean, not to be kept, oldest first; some keys are out of date
   std::map<std::size_t, std::vector<Buffer>> free_slots;
   std::uint64_t free_bytes = 0;
   std::uint64_t ahead_bytes = 0;  // prefetched and not yet pinned
   std::uint32_t clock = 0;        // counts pins; wraps
   double mean_gap = 0;            // of all stores, for those without one
   std::uint64_t random = 1;
-  std::exception_ptr failed_write;  // of a write behind; the next pin throws it
-  TierCounters counters;            // bytes_read without those of the readers still attached
+  std::exception_ptr failed_write;    // of a write behind; the next pin throws it
+  TierCounters counters;              // bytes_read without those of the readers still attached
   std::unique_ptr<AsyncIo> requests;  // made at the first request; last, so that it ends before what it works on
 };
 

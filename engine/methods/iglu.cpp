@@ -7,7 +7,7 @@
 namespace strata {
 
 template <class T>
-IgluMethod<T>::IgluMethod(Session<T>& session) : session_(session), rows_(session) {
+IgluMethod<T>::IgluMethod(Session<T>& session) : session_(session), rows_(session, false) {
   const std::size_t batch_size = session.options.batch_size != 0 ? session.options.batch_size : kIgluBatchSize;
   for (std::size_t l = 0; l < layers(); ++l) {
     const bool is_top = l == top();
@@ -29,16 +29,34 @@ void IgluMethod<T>::refresh_alpha() {
   }
 }
 
+// The inputs of every layer; the logits wait until somebody asks.
+template <class T>
+void IgluMethod<T>::prepare() {
+  rows_.sweep(top(), Masks{});
+  rows_.aggregate(top());
+  logits_are_fresh_ = false;
+}
+
+template <class T>
+const RowStore& IgluMethod<T>::logits() {
+  if (!logits_are_fresh_) rows_.transform(top(), Masks{});
+  logits_are_fresh_ = !session_.schedule.recording();
+  return rows_.logits();
+}
+
 template <class T>
 EpochReport IgluMethod<T>::train_epoch(std::uint32_t epoch, const EpochBatches* batches,
                                        const StepObserver<T>& observer) {
+  logits_are_fresh_ = false;
   refresh_alpha();
   if (observer.progress) observer.progress(0.4);
   Totals totals;
   for (std::size_t l = 0; l < layers(); ++l) {
     train_layer(l, epoch, batches, observer, totals);
-    rows_.transform(l, Masks{});
-    if (l < top()) rows_.aggregate(l + 1);
+    if (l < top()) {
+      rows_.transform(l, Masks{});
+      rows_.aggregate(l + 1);
+    }
     if (observer.progress) observer.progress(0.4 + 0.6 * static_cast<double>(l + 1) / static_cast<double>(layers()));
   }
   if (totals.top_steps > 0) totals.report.loss = totals.top_loss / static_cast<double>(totals.top_steps);
@@ -65,10 +83,13 @@ template <class T>
 void IgluMethod<T>::train_layer(std::size_t layer, std::uint32_t epoch, const EpochBatches* batches,
                                 const StepObserver<T>& observer, Totals& totals) {
   const std::size_t group = session_.model.layers[layer].group;
-  for (const std::vector<NodeId>& nodes : batches_of(layer, epoch, batches)) {
+  const std::vector<std::vector<NodeId>> order = batches_of(layer, epoch, batches);
+  StepScan<T> scan(session_, layer, rows_.inputs(layer), layer == top() ? nullptr : &alpha_[layer], order);
+  if (!scan.begin()) return;
+  for (const std::vector<NodeId>& nodes : order) {
     if (nodes.empty()) continue;
     session_.parameters.zero_gradients(group);
-    const double loss = step_gradients(layer, nodes, totals);
+    const double loss = step_gradients(layer, nodes, scan.ahead(), totals);
     const StepEvent event{epoch, ++this->global_step_, session_.parameters.group_name(group), loss};
     if (observer.before_step) observer.before_step(event, session_.parameters);
     session_.parameters.step(session_.options.optimizer, session_.options.optimizer.rate(epoch - 1), group, group + 1,
@@ -87,12 +108,14 @@ double IgluMethod<T>::gradient_scale(std::size_t layer, std::span<const NodeId> 
 }
 
 template <class T>
-double IgluMethod<T>::step_gradients(std::size_t layer, std::span<const NodeId> nodes, Totals& totals) {
+double IgluMethod<T>::step_gradients(std::size_t layer, std::span<const NodeId> nodes, ReadAhead* scan,
+                                     Totals& totals) {
   BackwardPass<T> pass;
   pass.layer = layer;
   pass.inputs = rows_.inputs(layer);
   pass.masks = {session_.model.has_dropout(), session_.options.seed, static_cast<std::uint32_t>(this->global_step_)};
   pass.nodes = nodes;
+  pass.scan = scan;
   pass.parameters = true;
   if (layer != top()) {
     pass.alpha = &alpha_[layer];

@@ -20,10 +20,10 @@ template <class T>
 class IgluMethod final : public Method<T> {
  public:
   explicit IgluMethod(Session<T>& session);
-  void prepare() override { rows_.sweep(layers(), Masks{}); }
+  void prepare() override;
   EpochReport train_epoch(std::uint32_t epoch, const EpochBatches* batches, const StepObserver<T>& observer) override;
-  const RowStore& logits() override { return rows_.logits(); }
-  const RowStore& embeddings() override { return rows_.x(layers() > 1 ? layers() - 2 : 0); }
+  const RowStore& logits() override;
+  const RowStore& embeddings() override { return rows_.exact_x(layers() > 1 ? layers() - 2 : 0); }
 
   // For tests: alpha of layer index l < top, valid from the first epoch on; a refresh at the present parameters.
   [[nodiscard]] const RowStore& alpha(std::size_t layer) const { return alpha_[layer]; }
@@ -42,9 +42,11 @@ class IgluMethod final : public Method<T> {
   void train_layer(std::size_t layer, std::uint32_t epoch, const EpochBatches* batches, const StepObserver<T>& observer,
                    Totals& totals);
   [[nodiscard]] double gradient_scale(std::size_t layer, std::span<const NodeId> nodes) const;
-  [[nodiscard]] double step_gradients(std::size_t layer, std::span<const NodeId> nodes, Totals& totals);
+  [[nodiscard]] double step_gradients(std::size_t layer, std::span<const NodeId> nodes, ReadAhead* scan,
+                                      Totals& totals);
 
   Session<T>& session_;
+  bool logits_are_fresh_ = false;
   ForwardRows<T> rows_;
   std::vector<RowStore> alpha_;   // by layer index, gradient at that layer's output; the top has none
   std::vector<BatchPlan> plans_;  // by layer index
