@@ -28,6 +28,7 @@ void Schedule::set(std::vector<PassRecord> passes, std::vector<PassRetention> re
 
 // The next pass of the plan, optional ones passed over; kUnknown for one that the plan does not expect here.
 std::size_t Schedule::find(const std::string& name) {
+  if (suspended_) return kUnknown;
   for (std::size_t at = cursor_; at < passes_.size(); ++at) {
     if (passes_[at].name == name) {
       cursor_ = at + 1;

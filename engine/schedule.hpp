@@ -63,6 +63,8 @@ class Schedule {
   void set(std::vector<PassRecord> passes, std::vector<PassRetention> retention, std::size_t epoch_begins);
   void start_preparation() { cursor_ = 0; }
   void start_epoch() { cursor_ = epoch_begins_; }
+  // From now on no pass is the plan's: nothing more is dropped.
+  void suspend() { suspended_ = true; }
   [[nodiscard]] bool planned() const { return !passes_.empty(); }
   [[nodiscard]] const std::vector<PassRecord>& passes() const { return passes_; }
   [[nodiscard]] const std::vector<PassMeasured>& measured() const { return measured_; }
@@ -72,7 +74,7 @@ class Schedule {
   static constexpr std::size_t kUnknown = static_cast<std::size_t>(-1);
   [[nodiscard]] std::size_t find(const std::string& name);
 
-  bool recording_ = false;
+  bool recording_ = false, suspended_ = false;
   std::vector<PassRecord> passes_;  // the plan's, or those recorded so far
   std::vector<PassRetention> retention_;
   std::vector<PassMeasured> measured_;

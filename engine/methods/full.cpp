@@ -26,7 +26,7 @@ EpochReport FullMethod<T>::train_epoch(std::uint32_t epoch, const EpochBatches* 
     if (session_.schedule.recording()) {
       const Masks masks{session_.model.has_dropout(), 0, 0};
       static_cast<void>(step_gradients(masks, {}));
-      fresh_ = 0;
+      fresh_ = 0;  // the step would have changed the parameters
       break;
     }
     if (batches != nullptr && ((*batches)[i].group != "all" || (*batches)[i].nodes.size() != session_.nodes())) {

@@ -14,6 +14,7 @@ class FullMethod final : public Method<T> {
   void prepare() override { fresh_ = 0; }
   EpochReport train_epoch(std::uint32_t epoch, const EpochBatches* batches, const StepObserver<T>& observer) override;
   const RowStore& logits() override;
+  void forget_outputs() override { fresh_ = 0; }
   const RowStore& embeddings() override { return rows_.exact_x(rows_last_hidden()); }
 
  private:

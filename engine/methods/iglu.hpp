@@ -23,6 +23,7 @@ class IgluMethod final : public Method<T> {
   void prepare() override;
   EpochReport train_epoch(std::uint32_t epoch, const EpochBatches* batches, const StepObserver<T>& observer) override;
   const RowStore& logits() override;
+  void forget_outputs() override { logits_are_fresh_ = false; }
   const RowStore& embeddings() override { return rows_.exact_x(layers() > 1 ? layers() - 2 : 0); }
 
   // For tests: alpha of layer index l < top, valid from the first epoch on; a refresh at the present parameters.

@@ -49,6 +49,9 @@ class Method {
                                   const StepObserver<T>& observer) = 0;
   // Exact logits of all nodes under the present parameters, dropout off. Valid until the next call of any member.
   virtual const RowStore& logits() = 0;
+  // What logits() and embeddings() know is not to be used again: rows they left may be gone (the plan drops what the
+  // schedule does not read), so the next calls compute them anew.
+  virtual void forget_outputs() = 0;
   // X^{last hidden layer} under the present parameters (for --embeddings), after a call of logits().
   virtual const RowStore& embeddings() = 0;
   // State to save in a checkpoint beside parameters and moments, and to restore: the global step counter.

@@ -48,6 +48,8 @@ TrainingRun::TrainingRun(const TrainOptions& options, const Store& store, const 
   read_batches();
   check_wanted_rows();
   load_initial();
+  schedule_plan_ = plan_schedule<float>(*session_, *method_, [this] { static_cast<void>(evaluate_splits()); },
+                                        plan.run_bytes, Rates{});
 }
 
 void TrainingRun::load_initial() {
@@ -120,6 +122,7 @@ int TrainingRun::run() {
 void TrainingRun::prepare() {
   if (prepared_) return;
   const Clock::time_point begin = Clock::now();
+  session_->schedule.start_preparation();
   method_->prepare();
   prepared_ = true;
   unreported_prepare_ += seconds_since(begin);
@@ -149,6 +152,7 @@ void TrainingRun::train_epoch(std::uint32_t epoch) {
   const Clock::time_point begin = Clock::now();
   const TierCounters before = session_->buffers.counters();
   display_.start_epoch(epoch);
+  session_->schedule.start_epoch();
   step_losses_.clear();
   StepObserver<float> observer;
   observer.after_step = [this](const StepEvent& event, const Parameters<float>&) { after_step(event); };
@@ -194,6 +198,9 @@ void TrainingRun::finish_epoch(std::uint32_t epoch, const EpochReport& report, E
 
 EpochScores TrainingRun::evaluate_splits() {
   const RowStore& logits = method_->logits();
+  Schedule::Scope scope(session_->schedule, session_->buffers, "evaluate");
+  scope.use(logits, 0, logits.shape().panels(), StoreUse::Kind::read, true);
+  if (!scope.begin()) return {};
   const Objective<float>& objective = session_->objective;
   const auto score = [&](std::span<const NodeId> nodes) -> std::optional<SplitScore> {
     if (nodes.empty()) return std::nullopt;
@@ -238,6 +245,8 @@ void TrainingRun::use_best() {
 }
 
 void TrainingRun::write_results() {
+  session_->schedule.suspend();
+  method_->forget_outputs();
   use_best();
   save_model(directory_.model(), session_->parameters, budget_);
   prepare();

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/methods/method.hpp"
+#include "engine/planner.hpp"
 #include "engine/run/checkpoint.hpp"
 #include "engine/run/display.hpp"
 #include "engine/run/metrics_log.hpp"
@@ -60,6 +61,7 @@ class TrainingRun {
   StopSignal stop_;
   MemoryBudget budget_;
   std::unique_ptr<Session<float>> session_;
+  SchedulePlan schedule_plan_;
   std::unique_ptr<Method<float>> method_;
   Array<float> best_;  // parameters of state_.best.epoch
   std::map<std::uint32_t, EpochBatches> batches_;

@@ -1,0 +1,184 @@
+#include "engine/planner.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "kernels/base/error.hpp"
+
+namespace strata {
+
+namespace {
+
+// One way to run: the passes it leads to, and their cost.
+struct Candidate {
+  std::uint64_t gather_limit = 0;
+  bool graph_resident = false;
+  std::vector<PassRecord> passes;
+  std::size_t epoch_begins = 0;
+  CachePlan cache;
+  SchedulePlan plan;
+};
+
+template <class T>
+class SchedulePlanner {
+ public:
+  SchedulePlanner(Session<T>& session, Method<T>& method, const std::function<void()>& evaluate,
+                  std::uint64_t run_bytes, const Rates& rates)
+      : session_(session), method_(method), evaluate_(evaluate), run_bytes_(run_bytes), rates_(rates) {}
+
+  SchedulePlan run() {
+    const std::uint64_t widest = session_.spmm_memory.gather_limit;
+    std::optional<Candidate> best;
+    for (const std::uint64_t limit : gather_limits(widest)) {
+      for (const bool resident : {false, true}) {
+        if (resident != session_.graph.resident() && (session_.graph.resident() || !graph_fits(limit))) continue;
+        Candidate candidate = record(limit, resident);
+        if (!best || epoch_seconds(candidate) < epoch_seconds(*best)) best = std::move(candidate);
+      }
+    }
+    session_.spmm_memory.gather_limit = best->gather_limit;
+    if (best->graph_resident) session_.graph.make_resident();
+    best->plan.floor = floor();
+    session_.schedule.set(std::move(best->passes), std::move(best->cache.retention), best->epoch_begins);
+    return std::move(best->plan);
+  }
+
+ private:
+  static double epoch_seconds(const Candidate& c) { return c.plan.seconds(c.plan.epoch); }
+
+  // Limits that cut the products differently: what memory allows, and less, down to one panel.
+  [[nodiscard]] std::vector<std::uint64_t> gather_limits(std::uint64_t most) const {
+    std::set<std::uint64_t> limits{most};
+    for (std::size_t l = 1; l < session_.model.layers.size(); ++l) {
+      const LayerSpec& layer = session_.model.layers[l];
+      if (!layer.aggregates()) continue;
+      const std::size_t panels = panel_count(layer.z_width());
+      for (std::size_t groups = 1; groups <= panels; ++groups) {
+        const std::size_t columns = divide_up(panels, groups) * kPanelColumns;
+        const std::uint64_t bytes =
+            session_.nodes() * std::max(encoded_row_bytes(session_.options.codec, columns),
+                                        encoded_row_bytes(session_.options.alpha_codec, columns));
+        if (bytes < most) limits.insert(bytes);
+      }
+    }
+    return {limits.begin(), limits.end()};
+  }
+
+  [[nodiscard]] bool graph_fits(std::uint64_t gather) const {
+    return session_.plan.graph + gather <= session_.plan.cache_bytes(session_.budget.limit(), run_bytes_);
+  }
+
+  Candidate record(std::uint64_t limit, bool resident) {
+    Candidate candidate;
+    candidate.gather_limit = limit;
+    candidate.graph_resident = resident;
+    record_passes(candidate);
+    std::vector<std::uint64_t> capacity;
+    for (PassRecord& pass : candidate.passes) {
+      if (resident) pass.graph_bytes = 0;
+      const std::uint64_t taken = pass.memory + run_bytes_ + (resident ? session_.plan.graph : 0);
+      capacity.push_back(session_.plan.fits ? UINT64_MAX / 4
+                                            : session_.plan.cache_bytes(session_.budget.limit(), taken));
+    }
+    candidate.cache = plan_cache(candidate.passes, candidate.epoch_begins, capacity);
+    candidate.plan = cost(candidate);
+    return candidate;
+  }
+
+  // The sweep before the first epoch, then an epoch in its steady state: the second one.
+  void record_passes(Candidate& candidate) {
+    const std::uint64_t before = session_.spmm_memory.gather_limit;
+    session_.spmm_memory.gather_limit = candidate.gather_limit;
+    const auto taken = [&](const std::function<void()>& run) {
+      session_.schedule.record();
+      run();
+      return session_.schedule.take_record();
+    };
+    method_.forget_outputs();
+    candidate.passes = taken([&] { method_.prepare(); });
+    candidate.epoch_begins = candidate.passes.size();
+    std::vector<PassRecord> epoch;
+    for (int round = 0; round < 2; ++round) {
+      epoch = taken([&] {
+        static_cast<void>(method_.train_epoch(1, nullptr, {}));
+        evaluate_();
+      });
+    }
+    method_.forget_outputs();
+    std::move(epoch.begin(), epoch.end(), std::back_inserter(candidate.passes));
+    session_.spmm_memory.gather_limit = before;
+  }
+
+  [[nodiscard]] SchedulePlan cost(const Candidate& candidate) const {
+    SchedulePlan plan;
+    plan.gather_limit = candidate.gather_limit;
+    plan.graph_resident = candidate.graph_resident;
+    plan.peak_kept = candidate.cache.peak_kept;
+    for (std::size_t p = 0; p < candidate.passes.size(); ++p) {
+      const PassRecord& record = candidate.passes[p];
+      PlannedPass pass{record.name, candidate.cache.traffic[p], record.graph_bytes, 0, 0};
+      pass.io_seconds = static_cast<double>(pass.traffic.read) / rates_.read +
+                        static_cast<double>(pass.traffic.written) / rates_.write +
+                        static_cast<double>(pass.graph_bytes) / rates_.graph;
+      pass.cpu_seconds = rates_.cpu_seconds(record);
+      (p < candidate.epoch_begins ? plan.preparation : plan.epoch).push_back(pass);
+    }
+    return plan;
+  }
+
+  // With products that hold all columns at once.
+  PassTraffic floor() {
+    Candidate whole;
+    whole.gather_limit = UINT64_MAX / 4;
+    record_passes(whole);
+    return epoch_floor(whole.passes, whole.epoch_begins);
+  }
+
+  Session<T>& session_;
+  Method<T>& method_;
+  const std::function<void()>& evaluate_;
+  std::uint64_t run_bytes_;
+  const Rates& rates_;
+};
+
+}  // namespace
+
+double Rates::cpu_seconds(const PassRecord& pass) const {
+  double sum = 0;
+  for (const WorkItem& item : pass.work) {
+    const auto found = seconds.find(item.what);
+    if (found != seconds.end()) sum += item.amount * found->second;
+  }
+  return sum;
+}
+
+PassTraffic SchedulePlan::traffic(const std::vector<PlannedPass>& passes) const {
+  PassTraffic sum;
+  for (const PlannedPass& pass : passes) {
+    sum.read += pass.traffic.read + pass.graph_bytes;
+    sum.written += pass.traffic.written;
+  }
+  return sum;
+}
+
+double SchedulePlan::seconds(const std::vector<PlannedPass>& passes) const {
+  double sum = 0;
+  for (const PlannedPass& pass : passes) sum += pass.seconds();
+  return sum;
+}
+
+template <class T>
+SchedulePlan plan_schedule(Session<T>& session, Method<T>& method, const std::function<void()>& evaluate,
+                           std::uint64_t run_bytes, const Rates& rates) {
+  return SchedulePlanner<T>(session, method, evaluate, run_bytes, rates).run();
+}
+
+template SchedulePlan plan_schedule(Session<float>&, Method<float>&, const std::function<void()>&, std::uint64_t,
+                                    const Rates&);
+template SchedulePlan plan_schedule(Session<double>&, Method<double>&, const std::function<void()>&, std::uint64_t,
+                                    const Rates&);
+
+}  // namespace strata

@@ -1,0 +1,52 @@
+// The plan of a run: how the products are cut, whether the edges stay in memory, what every row store keeps between its
+// uses; and what that costs. Of the ways that fit the budget the fastest by the rates of this machine is taken.
+// Design section 6.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "engine/cache_plan.hpp"
+#include "engine/methods/method.hpp"
+#include "engine/session.hpp"
+
+namespace strata {
+
+// What this machine does, measured at the start of the run (engine/calibration.hpp).
+struct Rates {
+  double read = 1.7e9, write = 1.7e9;       // bytes a second, row stores, direct
+  double graph = 1.9e9;                     // bytes a second, shards through the page cache
+  std::map<std::string, double> seconds;    // by WorkItem::what, for one of it, all workers together
+  [[nodiscard]] double cpu_seconds(const PassRecord& pass) const;
+};
+
+struct PlannedPass {
+  std::string name;
+  PassTraffic traffic;            // of row stores
+  std::uint64_t graph_bytes = 0;  // of shards
+  double io_seconds = 0, cpu_seconds = 0;
+  // Reading, computing and writing overlap; what a pass fills and drains at its ends does not.
+  [[nodiscard]] double seconds() const { return std::max(io_seconds, cpu_seconds) + 0.05 * std::min(io_seconds, cpu_seconds); }
+};
+
+struct SchedulePlan {
+  std::vector<PlannedPass> preparation, epoch;
+  std::uint64_t gather_limit = 0;  // bytes of columns that a product holds
+  bool graph_resident = false;
+  PassTraffic floor;               // of an epoch (epoch_floor)
+  std::uint64_t peak_kept = 0;     // bytes of blocks kept by plan
+  [[nodiscard]] PassTraffic traffic(const std::vector<PlannedPass>& passes) const;
+  [[nodiscard]] double seconds(const std::vector<PlannedPass>& passes) const;
+};
+
+// Runs the method dry, with every way that fits, and sets the session's schedule to the best. evaluate: what the run does
+// with the logits after an epoch, as passes. run_bytes: of the budget, taken by others.
+template <class T>
+[[nodiscard]] SchedulePlan plan_schedule(Session<T>& session, Method<T>& method, const std::function<void()>& evaluate,
+                                         std::uint64_t run_bytes, const Rates& rates);
+
+}  // namespace strata
