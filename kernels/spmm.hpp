@@ -16,25 +16,43 @@
 
 namespace strata {
 
-// A range of rows of the adjacency, destination-major. Owns nothing.
+inline constexpr std::uint32_t kNoRow = 0xffffffff;  // of x: there is none
+
+// A range of rows of the adjacency, destination-major. Owns nothing. Three numberings meet:
+//   range rows   destinations; range row r is the node first_row + r;
+//   columns      what edges name their sources by; ascending with the source's global id, and first_local + r is range
+//                row r itself as a source (own rows are neighbours in the sorted union of own rows and halo);
+//   rows of x    where a column's values lie; any order.
+// Without to_row columns, global ids and rows of x are one and the same, and first_local is not looked at.
 struct SparseRows {
-  std::size_t rows = 0;
-  NodeId first_row = 0;                    // global id of row 0
-  const EdgeId* offsets = nullptr;         // rows + 1; row r has columns [offsets[r], offsets[r+1])
-  const std::uint32_t* columns = nullptr;  // indexed by those offsets; ascending within a row
-  const NodeId* to_global = nullptr;       // column -> source row; null if columns are source rows already
-  const float* edge_weight = nullptr;      // indexed like columns; null = 1
+  std::size_t rows = 0;                     // of the output
+  NodeId first_row = 0;                     // global id of range row 0
+  const EdgeId* offsets = nullptr;          // range row r has columns [offsets[r], offsets[r+1])
+  const std::uint32_t* columns = nullptr;   // indexed by those offsets; ascending within a row
+  const std::uint32_t* to_row = nullptr;    // column -> row of x; null if columns are rows of x already
+  const float* edge_weight = nullptr;       // indexed like columns; null = 1
+  const std::uint32_t* row_list = nullptr;  // output row i is range row row_list[i], ascending; null: range row i
+  std::uint32_t first_local = 0;            // column of range row 0
+  bool may_skip = false;                    // to_row may say kNoRow for a column that occurs: that term is left out
+
+  [[nodiscard]] std::size_t range_row(std::size_t i) const { return row_list != nullptr ? row_list[i] : i; }
+  // The column, and the row of x (or kNoRow), of range row r as a source of itself.
+  [[nodiscard]] std::uint32_t own_column(std::size_t r) const {
+    return (to_row != nullptr ? first_local : first_row) + static_cast<std::uint32_t>(r);
+  }
+  [[nodiscard]] std::uint32_t row_of(std::uint32_t column) const { return to_row != nullptr ? to_row[column] : column; }
 };
 
 template <class T>
 struct EdgeScale {
   const T* destination = nullptr;  // indexed by *global* destination id; null = 1
-  const T* source = nullptr;       // indexed by source row; null = 1
+  const T* source = nullptr;       // indexed by row of x; null = 1
   bool self_loop = false;
 };
 
-// out: a.rows x x.cols, overwritten; must not overlap x. x.rows covers every source id that occurs (and, with
-// self_loop, first_row + rows). Serial: callers run row ranges side by side.
+// out: a.rows x x.cols, overwritten; must not overlap x. x.rows covers every row of x that occurs (that of the
+// self-loops, too). The self-loop of a row that x does not hold is left out when may_skip. Serial: callers run row
+// ranges side by side.
 namespace ref {
 template <class T>
 void spmm(const SparseRows& a, const EdgeScale<T>& scale, const EncodedRows& x, MatrixView<T> out);

@@ -1,5 +1,6 @@
 // Float: each destination's sum stays in registers, up to 256 columns at a time, while its sources' rows are decoded
-// and added; rows further ahead in the edge list are prefetched. Double and fp64 rows: the reference.
+// and added; rows further ahead in the edge list are prefetched. Double and fp64 rows: the reference. What lists of
+// rows and absent rows of x cost is compiled separately (kPartial), so that whole ranges do not pay for it.
 #include <algorithm>
 #include <array>
 #include <type_traits>
@@ -16,6 +17,12 @@ constexpr std::size_t kMaxVectors = 16;  // of sixteen columns: half of the regi
 constexpr std::size_t kBlockColumns = kMaxVectors * kLanes;
 constexpr std::size_t kCacheLine = 64;
 
+// Walks the edges of the listed rows in the order of the sums, ahead of them.
+struct Ahead {
+  std::size_t row = 0;  // of the output
+  EdgeId edge = 0, end = 0;
+};
+
 struct Job {
   SparseRows a;
   EdgeScale<float> scale;
@@ -25,31 +32,54 @@ struct Job {
   std::size_t row_bytes;  // encoded
   std::size_t distance;   // edges between a row's prefetch and its use
 
-  NodeId source(EdgeId e) const { return a.to_global != nullptr ? a.to_global[a.columns[e]] : a.columns[e]; }
-  const std::byte* row(NodeId source_row) const { return x.data + source_row * x.stride; }
+  std::uint32_t source(EdgeId e) const { return a.row_of(a.columns[e]); }
+  const std::byte* row(std::uint32_t source_row) const { return x.data + source_row * x.stride; }
 
   void prefetch(EdgeId e) const {
-    if (e >= end) return;
-    const NodeId id = source(e);
+    if (e < end) prefetch_row(source(e));
+  }
+  void prefetch_row(std::uint32_t id) const {
     const std::byte* first = row(id);
     for (std::size_t at = 0; at < row_bytes; at += kCacheLine) __builtin_prefetch(first + at, 0, 3);
     __builtin_prefetch(first + row_bytes - 1, 0, 3);
     if (scale.source != nullptr) __builtin_prefetch(scale.source + id, 0, 3);
   }
+
+  void enter(Ahead& ahead) const {
+    ahead.edge = a.offsets[a.range_row(ahead.row)];
+    ahead.end = a.offsets[a.range_row(ahead.row) + 1];
+    while (ahead.edge == ahead.end && ++ahead.row < a.rows) {
+      ahead.edge = a.offsets[a.range_row(ahead.row)];
+      ahead.end = a.offsets[a.range_row(ahead.row) + 1];
+    }
+  }
+  void step(Ahead& ahead) const {
+    if (ahead.row >= a.rows) return;
+    const std::uint32_t id = source(ahead.edge);
+    if (id != kNoRow) prefetch_row(id);
+    if (++ahead.edge == ahead.end && ++ahead.row < a.rows) enter(ahead);
+  }
+  [[nodiscard]] Ahead start() const {
+    Ahead ahead;
+    enter(ahead);
+    for (std::size_t i = 0; i < distance; ++i) step(ahead);
+    return ahead;
+  }
 };
 
 // `kVectors` groups of sixteen columns of one destination, beginning at column `first` (a multiple of the panel width);
 // the last group has `last` columns. Everything is indexed by constants, so that the sums live in registers.
-template <Codec kCodec, class Index>
+template <Codec kCodec, bool kPartial, class Index>
 class RowBlock;
 
-template <Codec kCodec, std::size_t... kIndex>
-class RowBlock<kCodec, std::index_sequence<kIndex...>> {
+template <Codec kCodec, bool kPartial, std::size_t... kIndex>
+class RowBlock<kCodec, kPartial, std::index_sequence<kIndex...>> {
  public:
-  RowBlock(const Job& job, std::size_t first, std::size_t last)
-      : job_(job), offset_(encoded_row_bytes(kCodec, first)), first_(first), last_(last) {}
+  RowBlock(const Job& job, Ahead& ahead, std::size_t first, std::size_t last)
+      : job_(job), ahead_(ahead), offset_(encoded_row_bytes(kCodec, first)), first_(first), last_(last) {}
 
-  void sum_row(std::size_t r) const {
+  void sum_row(std::size_t i) const {
+    const std::size_t r = kPartial ? job_.a.range_row(i) : i;
     const NodeId destination = job_.a.first_row + static_cast<NodeId>(r);
     const float base = job_.scale.destination != nullptr ? job_.scale.destination[destination] : 1.0f;
     const EdgeId begin = job_.a.offsets[r];
@@ -57,15 +87,19 @@ class RowBlock<kCodec, std::index_sequence<kIndex...>> {
     Lanes sums[kVectors] = {(static_cast<void>(kIndex), Lanes::zero())...};
     EdgeId split = end;
     if (job_.scale.self_loop) {
+      const std::uint32_t own = job_.a.own_column(r);
       split = begin;
-      while (split < end && job_.source(split) < destination) ++split;
+      while (split < end && job_.a.columns[split] < own) ++split;
     }
     add_edges(begin, split, base, sums);
     if (job_.scale.self_loop) {
-      add(destination, job_.scale.source != nullptr ? base * job_.scale.source[destination] : base, sums);
+      const std::uint32_t source = job_.a.row_of(job_.a.own_column(r));
+      if (!kPartial || source != kNoRow) {
+        add(source, job_.scale.source != nullptr ? base * job_.scale.source[source] : base, sums);
+      }
       add_edges(split, end, base, sums);
     }
-    float* out = job_.out.row(r) + first_;
+    float* out = job_.out.row(i) + first_;
     (sums[kIndex].store(out + kIndex * kLanes, count(kIndex)), ...);
   }
 
@@ -75,8 +109,15 @@ class RowBlock<kCodec, std::index_sequence<kIndex...>> {
 
   [[gnu::always_inline]] void add_edges(EdgeId begin, EdgeId end, float base, Lanes (&sums)[kVectors]) const {
     for (EdgeId e = begin; e < end; ++e) {
-      if (first_ == 0) job_.prefetch(e + job_.distance);
-      const NodeId source = job_.source(e);
+      if (first_ == 0) {
+        if constexpr (kPartial) {
+          job_.step(ahead_);
+        } else {
+          job_.prefetch(e + job_.distance);
+        }
+      }
+      const std::uint32_t source = job_.source(e);
+      if (kPartial && source == kNoRow) continue;
       float w = base;
       if (job_.scale.source != nullptr) w *= job_.scale.source[source];
       if (job_.a.edge_weight != nullptr) w *= job_.a.edge_weight[e];
@@ -84,54 +125,63 @@ class RowBlock<kCodec, std::index_sequence<kIndex...>> {
     }
   }
 
-  [[gnu::always_inline]] void add(NodeId source, float weight, Lanes (&sums)[kVectors]) const {
+  [[gnu::always_inline]] void add(std::uint32_t source, float weight, Lanes (&sums)[kVectors]) const {
     const std::byte* row = job_.row(source) + offset_;
     const Lanes w = Lanes::all(weight);
     ((sums[kIndex] = fma(w, load_encoded<kCodec>(row, kIndex * kLanes, count(kIndex)), sums[kIndex])), ...);
   }
 
   const Job& job_;
+  Ahead& ahead_;              // moved on by the first columns' block only
   const std::size_t offset_;  // bytes from the start of an encoded row to column `first`
   const std::size_t first_;
   const std::size_t last_;
 };
 
-template <Codec kCodec, std::size_t kVectors>
-void sum_rows(const Job& job, std::size_t first_column, std::size_t columns, std::size_t begin, std::size_t end) {
-  const RowBlock<kCodec, std::make_index_sequence<kVectors>> block(job, first_column,
-                                                                   columns - (kVectors - 1) * kLanes);
-  for (std::size_t r = begin; r < end; ++r) block.sum_row(r);
+template <Codec kCodec, bool kPartial, std::size_t kVectors>
+void sum_rows(const Job& job, Ahead& ahead, std::size_t first_column, std::size_t columns, std::size_t begin,
+              std::size_t end) {
+  const RowBlock<kCodec, kPartial, std::make_index_sequence<kVectors>> block(job, ahead, first_column,
+                                                                             columns - (kVectors - 1) * kLanes);
+  for (std::size_t i = begin; i < end; ++i) block.sum_row(i);
 }
 
-using SumRows = void (*)(const Job&, std::size_t, std::size_t, std::size_t, std::size_t);
+using SumRows = void (*)(const Job&, Ahead&, std::size_t, std::size_t, std::size_t, std::size_t);
 
-template <Codec kCodec, std::size_t... kIndex>
+template <Codec kCodec, bool kPartial, std::size_t... kIndex>
 constexpr std::array<SumRows, kMaxVectors> make_table(std::index_sequence<kIndex...>) {
-  return {sum_rows<kCodec, kIndex + 1>...};
+  return {sum_rows<kCodec, kPartial, kIndex + 1>...};
 }
 
-template <Codec kCodec>
-void run(const Job& job) {
-  static constexpr auto kTable = make_table<kCodec>(std::make_index_sequence<kMaxVectors>());
+template <Codec kCodec, bool kPartial>
+void run_rows(const Job& job) {
+  static constexpr auto kTable = make_table<kCodec, kPartial>(std::make_index_sequence<kMaxVectors>());
+  Ahead ahead = kPartial ? job.start() : Ahead{};
   const std::size_t cols = job.x.cols;
   const auto sum = [&](std::size_t first, std::size_t begin, std::size_t end) {
     const std::size_t columns = std::min(kBlockColumns, cols - first);
-    kTable[divide_up(columns, kLanes) - 1](job, first, columns, begin, end);
+    kTable[divide_up(columns, kLanes) - 1](job, ahead, first, columns, begin, end);
   };
   if (cols <= kBlockColumns) {
     sum(0, 0, job.a.rows);
     return;
   }
-  for (std::size_t r = 0; r < job.a.rows; ++r) {
-    for (std::size_t first = 0; first < cols; first += kBlockColumns) sum(first, r, r + 1);
+  for (std::size_t i = 0; i < job.a.rows; ++i) {
+    for (std::size_t first = 0; first < cols; first += kBlockColumns) sum(first, i, i + 1);
   }
+}
+
+template <Codec kCodec>
+void run(const Job& job) {
+  if (job.a.row_list != nullptr || job.a.may_skip) return run_rows<kCodec, true>(job);
+  run_rows<kCodec, false>(job);
 }
 
 void spmm_float(const SparseRows& a, const EdgeScale<float>& scale, const EncodedRows& x, MatrixView<float> out) {
   if (a.rows == 0 || x.cols == 0) return;
   const std::size_t row_bytes = encoded_row_bytes(x.codec, x.cols);
   const std::size_t distance = std::clamp<std::size_t>(2048 / row_bytes, 8, 32);
-  const Job job{a, scale, x, out, a.offsets[a.rows], row_bytes, distance};
+  const Job job{a, scale, x, out, a.offsets[a.range_row(a.rows - 1) + 1], row_bytes, distance};
   switch (x.codec) {
     case Codec::fp32: return run<Codec::fp32>(job);
     case Codec::fp16: return run<Codec::fp16>(job);

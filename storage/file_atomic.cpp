@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <system_error>
 
 #include "kernels/base/error.hpp"
 #include "kernels/base/types.hpp"
@@ -137,7 +138,9 @@ void sync_directory(const fs::path& path) {
 
 AtomicDirectory::AtomicDirectory(const fs::path& final_path)
     : final_path_(without_trailing_slash(final_path)), temporary_(partial_name(final_path_)) {
-  fs::create_directories(folder_of(final_path_));
+  std::error_code failed;  // a store that cannot be written is an Error that callers can tell from others
+  fs::create_directories(folder_of(final_path_), failed);
+  if (failed) throw_system_error(failed.value(), folder_of(final_path_).string(), "create the directory");
   lock_ = open_locked(temporary_, final_path_, [&] {
     if (::mkdir(temporary_.c_str(), 0777) != 0 && errno != EEXIST) {
       throw_system_error(errno, temporary_.string(), "create the directory");

@@ -78,6 +78,7 @@ void Shard::fill_to_global() {
   const std::span<const NodeId> others = halo();
   const auto before = std::lower_bound(others.begin(), others.end(), info_.first_row);
   NodeId* to = std::copy(others.begin(), before, to_global_.data());
+  first_local_ = static_cast<std::uint32_t>(to - to_global_.data());
   for (NodeId row = 0; row < info_.rows; ++row) *to++ = info_.first_row + row;
   std::copy(before, others.end(), to);
 }
@@ -94,7 +95,8 @@ SparseRows Shard::rows(std::size_t first, std::size_t count) const {
   rows.offsets =
       section<EdgeId>(static_cast<std::size_t>(Section::offsets), info_.rows + std::uint64_t{1}).data() + first;
   rows.columns = section<std::uint32_t>(static_cast<std::size_t>(Section::columns), info_.edges).data();
-  rows.to_global = to_global_.data();
+  rows.to_row = to_global_.data();
+  rows.first_local = first_local_ + static_cast<std::uint32_t>(first);
   if (weighted_) rows.edge_weight = section<float>(static_cast<std::size_t>(Section::weights), info_.edges).data();
   return rows;
 }

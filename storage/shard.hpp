@@ -42,6 +42,9 @@ class Shard {
   [[nodiscard]] SparseRows rows(std::size_t first, std::size_t count) const;
   [[nodiscard]] SparseRows rows() const { return rows(0, info_.rows); }
   [[nodiscard]] std::span<const NodeId> halo() const;
+  // Global id of every column, ascending: own rows and halo. Own row r has column first_local() + r.
+  [[nodiscard]] std::span<const NodeId> locals() const { return to_global_.span(); }
+  [[nodiscard]] std::uint32_t first_local() const { return first_local_; }
   // Checks every section's checksum; DamagedError names the section. What passes is what write_shard wrote, so ids are
   // in range.
   void check_sections() const;
@@ -60,7 +63,8 @@ class Shard {
   std::filesystem::path path_;
   Reservation mapping_charge_;
   MappedFile file_;
-  Array<NodeId> to_global_;                       // own rows and halo, ascending
+  Array<NodeId> to_global_;  // own rows and halo, ascending
+  std::uint32_t first_local_ = 0;
   std::array<std::uint64_t, 4> section_begin_{};  // byte offsets; FORMAT.md has their order
   bool weighted_ = false;
 };

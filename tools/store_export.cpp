@@ -66,7 +66,7 @@ void Exporter::graph() {
     piece.clear();
   };
   for_each_shard("sources", [&](const SparseRows& rows) {
-    for (EdgeId e = rows.offsets[0]; e < rows.offsets[rows.rows]; ++e) put(rows.to_global[rows.columns[e]]);
+    for (EdgeId e = rows.offsets[0]; e < rows.offsets[rows.rows]; ++e) put(rows.to_row[rows.columns[e]]);
   });
   for_each_shard("targets", [&](const SparseRows& rows) {
     for (std::size_t row = 0; row < rows.rows; ++row) {

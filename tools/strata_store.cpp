@@ -1,5 +1,6 @@
 // strata-store: look at a store, check it, take its data out, replace its labels and splits, manage what was derived
 // from it.
+#include <algorithm>
 #include <boost/program_options.hpp>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -87,6 +88,25 @@ void verify(const Store& store, const CommonOptions& common) {
   }
 }
 
+// The members of an object in a row: {"what": "parts", "nodes": [1, 2]} reads "parts; nodes 1, 2".
+std::string readable(const std::string& about) {
+  const auto value = [](const nlohmann::ordered_json& json) {
+    if (json.is_string()) return json.get<std::string>();
+    if (!json.is_array()) return json.dump();
+    std::string list;
+    for (const auto& element : json) list += (list.empty() ? "" : ", ") + element.dump();
+    return list;
+  };
+  const nlohmann::ordered_json object = nlohmann::ordered_json::parse(about);
+  std::string text;
+  for (const auto& [key, json] : object.items()) {
+    std::string name = key == "what" ? "" : key + " ";
+    std::replace(name.begin(), name.end(), '_', ' ');
+    text += (text.empty() ? "" : "; ") + name + value(json);
+  }
+  return text;
+}
+
 void derived(const fs::path& store, const po::variables_map& values, bool quiet) {
   if (values.count("remove") != 0) {
     const std::string key = values["remove"].as<std::string>();
@@ -97,7 +117,7 @@ void derived(const fs::path& store, const po::variables_map& values, bool quiet)
   const Store opened(store);
   for (const std::string& key : derived_keys(store)) {
     const DerivedInfo info = derived_info(store, key);
-    std::cout << key << "  " << format_bytes(info.bytes) << "  " << info.about << "\n";
+    std::cout << key << "  " << format_bytes(info.bytes) << "  " << readable(info.about) << "\n";
   }
 }
 

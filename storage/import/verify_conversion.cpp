@@ -124,7 +124,7 @@ std::vector<Verifier::Sums> Verifier::sum_store(Direction direction, std::span<s
       const std::uint64_t target = original_[rows.first_row + r];
       Sums& sum = sums[bucket_of(target)];
       for (EdgeId e = rows.offsets[r]; e < rows.offsets[r + 1]; ++e) {
-        const std::uint64_t source = original_[rows.to_global[rows.columns[e]]];
+        const std::uint64_t source = original_[rows.to_row[rows.columns[e]]];
         sum.hash += edge_hash(target << 32 | source, rows.edge_weight == nullptr ? 1.0f : rows.edge_weight[e]);
       }
       sum.edges += rows.offsets[r + 1] - rows.offsets[r];

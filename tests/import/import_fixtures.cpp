@@ -139,7 +139,7 @@ std::vector<LoadedEdge> load_edges(const Store& store, Direction direction, std:
     const SparseRows rows = shard.rows();
     for (std::size_t r = 0; r < rows.rows; ++r) {
       for (EdgeId e = rows.offsets[r]; e < rows.offsets[r + 1]; ++e) {
-        const NodeId row = original[rows.first_row + r], column = original[rows.to_global[rows.columns[e]]];
+        const NodeId row = original[rows.first_row + r], column = original[rows.to_row[rows.columns[e]]];
         const float weight = rows.edge_weight == nullptr ? 1.0f : rows.edge_weight[e];
         edges.push_back(direction == Direction::in ? LoadedEdge{column, row, weight} : LoadedEdge{row, column, weight});
       }

@@ -17,6 +17,7 @@
 #include "kernels/optimizer.hpp"
 #include "kernels/row_codec.hpp"
 #include "kernels/spmm.hpp"
+#include "kernels/spmm_scatter.hpp"
 
 namespace strata::testing {
 
@@ -39,6 +40,7 @@ class HostMemory {
   STRATA_FORWARD(space, encode_panel)             \
   STRATA_FORWARD(space, decode_panel)             \
   STRATA_FORWARD(space, spmm)                     \
+  STRATA_FORWARD(space, spmm_scatter)             \
   STRATA_FORWARD(space, gather_rows)              \
   STRATA_FORWARD(space, scatter_add_rows)         \
   STRATA_FORWARD(space, linear_forward)           \

@@ -10,6 +10,7 @@
 #include "kernels/optimizer_cuda.hpp"
 #include "kernels/row_codec_cuda.hpp"
 #include "kernels/spmm_cuda.hpp"
+#include "kernels/spmm_scatter_cuda.hpp"
 
 namespace strata::testing {
 
@@ -63,6 +64,7 @@ struct CudaBody {
   STRATA_ON_STREAM(encode_panel)
   STRATA_ON_STREAM(decode_panel)
   STRATA_ON_STREAM(spmm)
+  STRATA_ON_STREAM(spmm_scatter)
   STRATA_ON_STREAM(gather_rows)
   STRATA_ON_STREAM(scatter_add_rows)
   STRATA_ON_STREAM(linear_forward)

@@ -22,6 +22,7 @@ std::string text(Codec codec, const TestGraph& g, std::size_t cols, const Factor
          std::to_string(g.columns.size()) + ", cols " + std::to_string(cols) +
          (f.destination ? ", destination scale" : "") + (f.source ? ", source scale" : "") +
          (f.self_loop ? ", self-loop" : "") + (g.to_global.empty() ? "" : ", local columns") +
+         (g.to_row.empty() ? "" : ", some rows of x") + (g.row_list.empty() ? "" : ", listed rows") +
          (g.edge_weight.empty() ? "" : ", edge weights");
 }
 
@@ -34,23 +35,23 @@ void spmm_case(Codec codec, const TestGraph& g, std::size_t cols, std::size_t pa
   const auto x = c.raw(encode_rows(codec, std::vector<float>(values.begin(), values.end()), g.sources, cols, stride));
   const auto offsets = c.raw(g.offsets);
   const auto columns = c.raw(g.columns);
-  const auto to_global = c.raw(g.to_global);
+  const auto to_row = c.raw(g.table());
+  const auto row_list = c.raw(g.row_list);
   const auto weights = c.raw(g.edge_weight);
   const auto destination = c.input(random.reals(f.destination ? g.sources : 0));
   const auto source = c.input(random.reals(f.source ? g.sources : 0));
-  const auto out = c.output(g.rows(), cols, cols + padding);
+  const auto out = c.output(g.out_rows(), cols, cols + padding);
   c.exact();
-  const NodeId first_row = g.first_row;
-  const std::size_t rows = g.rows();
+  const SparseRows shape = g.view();
   const std::size_t sources = g.sources;
   c.run([=](auto body, auto& a) {
     using T = typename std::remove_reference_t<decltype(a)>::Real;
-    const SparseRows sparse{rows,
-                            first_row,
-                            a.template raw<const EdgeId>(offsets),
-                            a.template raw<const std::uint32_t>(columns),
-                            a.template raw<const NodeId>(to_global),
-                            a.template raw<const float>(weights)};
+    SparseRows sparse = shape;
+    sparse.offsets = a.template raw<const EdgeId>(offsets);
+    sparse.columns = a.template raw<const std::uint32_t>(columns);
+    sparse.to_row = a.template raw<const std::uint32_t>(to_row);
+    sparse.row_list = a.template raw<const std::uint32_t>(row_list);
+    sparse.edge_weight = a.template raw<const float>(weights);
     const EdgeScale<T> scale{a.reals(destination), a.reals(source), f.self_loop};
     const EncodedRows encoded{codec, a.template raw<const std::byte>(x), sources, cols, stride};
     body.spmm(sparse, scale, encoded, a.out(out));
@@ -85,26 +86,6 @@ std::vector<double> reference_product(const TestGraph& g, const EdgeScale<double
   return out;
 }
 
-// The reversed graph over the same ids, rows being the sources of `g`.
-TestGraph reversed(const TestGraph& g) {
-  std::map<NodeId, std::vector<std::pair<NodeId, float>>> in;
-  for (std::size_t r = 0; r < g.rows(); ++r) {
-    for (EdgeId e = g.offsets[r]; e < g.offsets[r + 1]; ++e) {
-      in[g.source(e)].emplace_back(g.first_row + static_cast<NodeId>(r), g.edge_weight.empty() ? 1 : g.edge_weight[e]);
-    }
-  }
-  TestGraph t;
-  t.sources = g.sources;
-  for (NodeId j = 0; j < g.sources; ++j) {
-    for (const auto& [i, w] : in[j]) {
-      t.columns.push_back(i);
-      if (!g.edge_weight.empty()) t.edge_weight.push_back(w);
-    }
-    t.offsets.push_back(t.columns.size());
-  }
-  return t;
-}
-
 }  // namespace
 
 TEST_CASE("spmm gives the same bits in every body: widths and codecs") {
@@ -120,15 +101,16 @@ TEST_CASE("spmm gives the same bits in every body: widths and codecs") {
 TEST_CASE("spmm gives the same bits in every body: factors and graphs") {
   std::uint64_t seed = 1;
   for (const Codec codec : {Codec::fp32, Codec::fp16, Codec::int8}) {
-    for (int bits = 0; bits < 32; ++bits, ++seed) {
+    for (int bits = 0; bits < 64; ++bits, ++seed) {
       const Factors factors{(bits & 1) != 0, (bits & 2) != 0, (bits & 4) != 0};
       GraphOptions options;
       options.local_columns = (bits & 8) != 0;
       options.weighted = (bits & 16) != 0;
+      options.partial = (bits & 32) != 0;
       spmm_case(codec, random_graph(options, seed), 40, 1, factors, seed);
     }
     for (const std::size_t rows : {0, 1, 1023, 1025}) {
-      const GraphOptions options{rows, rows + 70, 33, 3, false, false};
+      const GraphOptions options{rows, rows + 70, 33, 3, rows % 2 == 1, false, rows % 2 == 1};
       spmm_case(codec, random_graph(options, seed), 33, 0, {true, false, true}, seed);
       ++seed;
     }
@@ -149,6 +131,70 @@ TEST_CASE("spmm is the dense product") {
     const auto expected = dense_product(g, scale, x, 5);
     const auto found = reference_product(g, scale, x, 5);
     for (std::size_t i = 0; i < expected.size(); ++i) CHECK(std::abs(expected[i] - found[i]) < 1e-12);
+  }
+}
+
+// The graph without the edges from nodes that x does not hold, in global columns, over rows in the order of their ids.
+struct Filtered {
+  TestGraph graph;
+  std::vector<float> rows, source_scale;  // by node
+};
+
+Filtered filtered(const TestGraph& g, const std::vector<float>& x, const std::vector<float>& source, std::size_t cols) {
+  Filtered f{{}, std::vector<float>(g.sources * cols), std::vector<float>(g.sources)};
+  f.graph.sources = g.sources;
+  f.graph.first_row = g.first_row;
+  for (std::size_t column = 0; column < g.to_row.size(); ++column) {
+    const std::uint32_t row = g.to_row[column];
+    if (row == kNoRow) continue;
+    f.source_scale[g.to_global[column]] = source[row];
+    std::copy_n(x.data() + row * cols, cols, f.rows.data() + g.to_global[column] * cols);
+  }
+  for (std::size_t r = 0; r < g.rows(); ++r) {
+    for (EdgeId e = g.offsets[r]; e < g.offsets[r + 1]; ++e) {
+      if (g.to_row[g.columns[e]] != kNoRow) f.graph.columns.push_back(g.source(e));
+    }
+    f.graph.offsets.push_back(f.graph.columns.size());
+  }
+  return f;
+}
+
+TEST_CASE("absent rows of x, their order and lists of rows change no bit of what is left") {
+  for (const std::size_t cols : {1, 16, 40, 128, 300}) {
+    for (std::uint64_t seed = 1; seed <= 6; ++seed) {
+      CAPTURE(cols);
+      CAPTURE(seed);
+      const TestGraph g = random_graph({60, 150, 30, 6, true, false, true}, seed);
+      REQUIRE(!g.row_list.empty());
+      Random random(seed);
+      const auto values = random.reals(g.sources * cols), scales = random.reals(g.sources);
+      const std::vector<float> x(values.begin(), values.end()), scale(scales.begin(), scales.end());
+      const Filtered whole = filtered(g, x, scale, cols);
+      const auto rows = [&](const std::vector<float>& data) {
+        return EncodedRows{Codec::fp32, reinterpret_cast<const std::byte*>(data.data()), g.sources, cols, cols * 4};
+      };
+      // Without self-loops: those of absent rows are left out on one side only.
+      std::vector<float> expected(g.rows() * cols), found(g.out_rows() * cols);
+      cpu::spmm(whole.graph.view(), {scale.data(), whole.source_scale.data(), false}, rows(whole.rows),
+                MatrixView<float>(expected.data(), g.rows(), cols));
+      cpu::spmm(g.view(), {scale.data(), scale.data(), false}, rows(x),
+                MatrixView<float>(found.data(), g.out_rows(), cols));
+      for (std::size_t i = 0; i < g.out_rows(); ++i) {
+        CHECK(std::equal(&found[i * cols], &found[i * cols] + cols, &expected[g.row_list[i] * cols]));
+      }
+      // With them: rows that x holds.
+      cpu::spmm(whole.graph.view(), {scale.data(), whole.source_scale.data(), true}, rows(whole.rows),
+                MatrixView<float>(expected.data(), g.rows(), cols));
+      cpu::spmm(g.view(), {scale.data(), scale.data(), true}, rows(x),
+                MatrixView<float>(found.data(), g.out_rows(), cols));
+      std::size_t held = 0;
+      for (std::size_t i = 0; i < g.out_rows(); ++i) {
+        if (g.to_row[g.first_local() + g.row_list[i]] == kNoRow) continue;
+        CHECK(std::equal(&found[i * cols], &found[i * cols] + cols, &expected[g.row_list[i] * cols]));
+        ++held;
+      }
+      CHECK(held > 0);
+    }
   }
 }
 
@@ -186,6 +232,7 @@ TEST_CASE("any split into row ranges and column groups gives the same bits") {
     SparseRows part = g.view();
     part.rows = std::min<std::size_t>(7, 50 - first);
     part.first_row = g.first_row + static_cast<NodeId>(first);
+    part.first_local = g.first_local() + static_cast<std::uint32_t>(first);
     part.offsets += first;
     for (std::size_t panel = 0; panel < 5; panel += 2) {
       const std::size_t cols = std::min<std::size_t>(64, kCols - panel * 32);

@@ -121,7 +121,7 @@ TEST_CASE("golden: shard file, version 1") {
   shard.verify();
   const SparseRows rows = shard.rows(1, 1);
   CHECK(rows.first_row == 1025);
-  CHECK(rows.to_global[rows.columns[rows.offsets[0]]] == 1030);
+  CHECK(rows.to_row[rows.columns[rows.offsets[0]]] == 1030);
   CHECK(rows.edge_weight[rows.offsets[0]] == 0.5f);
 }
 

@@ -62,7 +62,7 @@ void check_shard(const fs::path& store, const Rows& rows, bool weighted) {
     CHECK(one.offsets[0] == rows.offsets[row]);
     CHECK(one.offsets[1] == rows.offsets[row + 1]);
     for (EdgeId e = one.offsets[0]; e < one.offsets[1]; ++e) {
-      CHECK(one.to_global[one.columns[e]] == rows.sources[e]);
+      CHECK(one.to_row[one.columns[e]] == rows.sources[e]);
       if (e > one.offsets[0]) CHECK(one.columns[e] > one.columns[e - 1]);
       if (weighted) CHECK(one.edge_weight[e] == rows.weights[e]);
     }

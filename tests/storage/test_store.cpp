@@ -29,7 +29,7 @@ void check_direction(const Store& store, const FullStore& full, Direction direct
     for (std::size_t r = 0; r < rows.rows; ++r) {
       const NodeId node = rows.first_row + static_cast<NodeId>(r);
       std::vector<NodeId> found;
-      for (EdgeId e = rows.offsets[r]; e < rows.offsets[r + 1]; ++e) found.push_back(rows.to_global[rows.columns[e]]);
+      for (EdgeId e = rows.offsets[r]; e < rows.offsets[r + 1]; ++e) found.push_back(rows.to_row[rows.columns[e]]);
       CHECK(found == adjacency[node]);
       CHECK(degrees[node] == adjacency[node].size());
     }

@@ -212,6 +212,13 @@ TEST_CASE("strata-store derived: lists and removes") {
   const CommandResult list = f.run("derived " + f.store());
   CHECK(list.status == 0);
   CHECK(list.output.find("first-aggregate") != std::string::npos);
+  {
+    const Store store(f.path);
+    DerivedWriter writer(store, "parts");
+    writer.finish(R"({"what": "parts of a graph", "part_sizes": [12, 30], "seed": 7})");
+  }
+  CHECK(f.run("derived " + f.store()).output.find("parts of a graph; part sizes 12, 30; seed 7") != std::string::npos);
+  CHECK(f.run("derived --remove parts " + f.store()).status == 0);
   CHECK(f.run("info --json " + f.store()).output.find("first-aggregate") != std::string::npos);
   CHECK(f.run("derived --remove first-aggregate " + f.store()).status == 0);
   CHECK(derived_keys(f.path).empty());

@@ -1,0 +1,58 @@
+// One shard's edges between the rows of two layers: where each column lies among the source layer's rows, and which of
+// the shard's rows the destination layer has. Where a layer has all nodes it is the shard's own table and nothing is
+// filled.
+#pragma once
+
+#include <span>
+
+#include "engine/row_map.hpp"
+#include "engine/workers.hpp"
+#include "storage/shard.hpp"
+
+namespace strata {
+
+struct ShardRowsOptions {
+  RowPart part = RowPart::train;    // of the destinations: which rows are wanted
+  bool sources_train_only = false;  // x holds no row of the sources' D_k
+  // Every source of a wanted row (and the row itself) is held: forward passes between neighbouring layers' maps. Not so
+  // for the transpose, where gradients come from those destinations only that have any.
+  bool closed = true;
+};
+
+class ShardRows {
+ public:
+  // workers: null for serial. The shard and the maps must outlive this. Takes 4 bytes per column of the shard unless
+  // the sources are all nodes, and 4 per wanted row unless all of the shard's rows are.
+  ShardRows(const Shard& shard, const RowMap& sources, const RowMap& destinations, const ShardRowsOptions& options,
+            Workers* workers, MemoryBudget& budget);
+
+  // Wanted rows of the shard; they are the rows first_output(), first_output() + 1, ... of the destinations' map.
+  [[nodiscard]] std::size_t count() const { return count_; }
+  [[nodiscard]] std::uint32_t first_output() const { return first_output_; }
+  // Wanted rows [first, first + count), for spmm over rows of x in the order of the sources' map.
+  [[nodiscard]] SparseRows rows(std::size_t first, std::size_t count) const;
+  [[nodiscard]] SparseRows rows() const { return rows(0, count_); }
+
+  // By column of the shard; kNoRow where x has none.
+  [[nodiscard]] std::span<const std::uint32_t> to_row() const {
+    return to_row_.empty() ? shard_->locals() : std::span<const std::uint32_t>(to_row_.span());
+  }
+  // Wanted rows as rows of the shard, ascending; empty when all are wanted.
+  [[nodiscard]] std::span<const std::uint32_t> row_list() const { return row_list_.span(); }
+  [[nodiscard]] bool may_skip() const { return may_skip_; }
+
+  // Bytes it may take for a shard.
+  [[nodiscard]] static std::uint64_t memory_bytes(const ShardInfo& info, const RowMap& sources,
+                                                  const RowMap& destinations);
+
+ private:
+  void fill_to_row(const RowMap& sources, const ShardRowsOptions& options, Workers* workers, MemoryBudget& budget);
+
+  const Shard* shard_;
+  Array<std::uint32_t> to_row_, row_list_;
+  std::size_t count_ = 0;
+  std::uint32_t first_output_ = 0;
+  bool may_skip_ = false;
+};
+
+}  // namespace strata
