@@ -5,8 +5,11 @@
 
 #include <algorithm>
 #include <boost/program_options.hpp>
+#include <chrono>
+#include <functional>
 #include <iostream>
 #include <sstream>
+#include <thread>
 
 #include "bench/environment.hpp"
 #include "kernels/base/error.hpp"
@@ -158,7 +161,7 @@ class Bench {
       load.first = first_of(load, round);
       for (std::size_t i = 0; i < contenders.size(); ++i) {
         const std::size_t turn = round % 2 == 0 ? i : contenders.size() - 1 - i;
-        if (const std::optional<IoTrial> trial = contenders[turn].run(load)) trials[turn].push_back(*trial);
+        if (const auto trial = run_rested(contenders[turn], load)) trials[turn].push_back(*trial);
         progress_.add(options_.trial_bytes);
       }
     }
@@ -168,6 +171,19 @@ class Bench {
       add(group, what + contenders[i].name, load, trials[i], contenders[i].name == "fio" ? "" : ceiling);
       if (contenders[i].name == "fio") ceiling = group + "/" + what + "fio";
     }
+  }
+
+  // A virtual disk with a limited rate saves up while it rests, which it does while fio starts: the others rest as
+  // long.
+  [[nodiscard]] std::optional<IoTrial> run_rested(const Contender& contender, const IoLoad& load) {
+    using Seconds = std::chrono::duration<double>;
+    const bool is_fio = contender.name == "fio";
+    if (!is_fio) std::this_thread::sleep_for(Seconds(rest_));
+    const auto start = std::chrono::steady_clock::now();
+    const std::optional<IoTrial> trial = contender.run(load);
+    const double seconds = Seconds(std::chrono::steady_clock::now() - start).count();
+    if (is_fio && trial) rest_ = std::clamp((seconds - trial->seconds) / 2, 0.0, 1.0);  // the other half is its end
+    return trial;
   }
 
   // Rounds begin at different places, each with the whole trial before the end of the file.
@@ -199,6 +215,7 @@ class Bench {
   MemoryBudget& budget_;
   Report& report_;
   Progress& progress_;
+  double rest_ = 0;  // seconds
 };
 
 void run_groups(const IoOptions& o, const IoFile& file, Fio& fio, MemoryBudget& budget, Report& report, bool quiet) {
