@@ -24,11 +24,6 @@ namespace {
 constexpr unsigned kMostDepth = 4096;
 constexpr std::size_t kMostBytesOfOnePiece = std::size_t{1} << 30;  // lengths are 32 bits outside of an iovec
 
-// Neighbours that are submitted in one call are merged in the block layer and end together: a convoy, with the device
-// idle in between. Reads of 64 KiB at depth 32 ran at 0.8 of fio's rate that way, at 0.99 one by one, for the same CPU
-// time; smaller ones are still submitted together. Writes end in the device's cache: nothing lost, and less CPU time.
-constexpr std::uint64_t kReadsAtOnce = std::uint64_t{64} << 10;
-
 class UringIo final : public IoBackend {
  public:
   explicit UringIo(unsigned depth) : depth_(std::min(depth, kMostDepth)), wake_(::eventfd(0, EFD_CLOEXEC)) {
@@ -93,7 +88,6 @@ class UringIo final : public IoBackend {
   void run() {
     while (go_on()) {
       watch_for_wake();
-      unsent_reads_ = 0;
       const int result = ::io_uring_submit_and_wait(&ring_, 1);
       if (result == -EAGAIN || result == -ENOMEM) {  // the kernel is out of memory for requests
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -136,16 +130,9 @@ class UringIo final : public IoBackend {
       ++started;
       request->started();
       if (!prepare(request)) started_finished_.push(request);
-      submit_reads();
     }
     meter.started(started);
     while (IoRequest* const request = started_finished_.pop()) finish(request);
-  }
-
-  void submit_reads() {
-    if (unsent_reads_ < kReadsAtOnce) return;
-    unsent_reads_ = 0;
-    ::io_uring_submit(&ring_);  // what it leaves, run() submits, and looks at the result
   }
 
   // Puts the request's next call into the ring; false: it is finished.
@@ -164,7 +151,6 @@ class UringIo final : public IoBackend {
       ::io_uring_prep_rw(read ? IORING_OP_READV : IORING_OP_WRITEV, entry, file, call.pieces, call.count, call.offset);
     }
     ::io_uring_sqe_set_data(entry, request);
-    if (read) unsent_reads_ += request->bytes();
     return true;
   }
 
@@ -220,9 +206,8 @@ class UringIo final : public IoBackend {
   // The thread's own.
   io_uring ring_{};
   IoLine waiting_, started_finished_;
-  unsigned in_flight_ = 0;          // requests with a call in the ring
-  std::uint64_t unsent_reads_ = 0;  // bytes of reads prepared since the kernel was last told
-  bool watched_ = false;            // a read of wake_ is in the ring
+  unsigned in_flight_ = 0;  // requests with a call in the ring
+  bool watched_ = false;    // a read of wake_ is in the ring
   std::uint64_t wakes_ = 0;
 };
 
