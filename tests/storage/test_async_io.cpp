@@ -1,10 +1,16 @@
 // Every case runs on io_uring (where this machine allows it) and on threads; the thread sanitizer runs them too.
 #include <doctest/doctest.h>
 #include <limits.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <condition_variable>
+#include <cstddef>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -402,6 +408,37 @@ TEST_CASE("async io: several threads submit, and end before their requests do") 
     }
     CHECK(wrong == 0);
     CHECK(io.counters().reads == kThreads * kReads);
+  }
+}
+
+// Makes io_uring_setup fail with EPERM for this process, as containers do; false where the system does not let it.
+bool forbid_uring() {
+  const auto length = static_cast<unsigned short>(4);
+  sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog filter{length, program};
+  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+
+TEST_CASE("async io: where io_uring is forbidden, threads do it") {
+  const TempDir dir;
+  make_known_file(dir / "a", 5000);
+  for (const AsyncIo::Backend backend : {AsyncIo::Backend::uring, AsyncIo::Backend::automatic}) {
+    const ChildEnd end = in_child([&] {
+      if (!forbid_uring()) return;
+      const File file(dir / "a", File::Mode::read);
+      AsyncIo io({backend, 4});
+      Calls calls;
+      std::vector<std::byte> bytes(4000);
+      calls.submit(io, Kind::read, file, 1000, Piece(bytes));
+      const bool good = calls.wait().empty() && holds(bytes, 1000);
+      if (!good || io.backend() != AsyncIo::Backend::threads) throw std::runtime_error("not read by threads");
+    });
+    CHECK(end == ChildEnd::done);
   }
 }
 
