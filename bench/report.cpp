@@ -39,6 +39,8 @@ std::vector<double> time_trials(std::size_t trials, const std::function<void()>&
 
 double Measurement::median_seconds() const { return median(seconds); }
 
+double Measurement::cpu_seconds_per_gb() const { return median(cpu_seconds) / (bytes / 1e9); }
+
 void Report::add(Measurement measurement) {
   STRATA_ASSERT(!measurement.seconds.empty());
   STRATA_ASSERT(measurement.ceiling.empty() || find(measurement.ceiling) != nullptr);
@@ -68,7 +70,8 @@ namespace {
 
 std::string rate(double per_second, const std::string& unit) {
   if (per_second >= 1e9) return fmt::format("{:.1f} G{}/s", per_second / 1e9, unit);
-  return fmt::format("{:.1f} M{}/s", per_second / 1e6, unit);
+  if (per_second >= 1e6) return fmt::format("{:.1f} M{}/s", per_second / 1e6, unit);
+  return fmt::format("{:.1f} k{}/s", per_second / 1e3, unit);
 }
 
 std::string trials_text(const std::vector<double>& seconds) {
@@ -80,15 +83,19 @@ std::string trials_text(const std::vector<double>& seconds) {
 }  // namespace
 
 void Report::print_table(std::ostream& out) const {
-  out << fmt::format("{:10} {:34} {:>10} {:>16} {:>11} {:>8}  {}\n", "group", "what", "median ms", "rate", "memory",
-                     "ratio", "trials (ms)");
+  const bool with_cpu = std::any_of(measurements_.begin(), measurements_.end(),
+                                    [](const Measurement& m) { return !m.cpu_seconds.empty(); });
+  out << fmt::format("{:10} {:34} {:>10} {:>16} {:>11} {:>8}  {}{}\n", "group", "what", "median ms", "rate",
+                     with_cpu ? "bytes" : "memory", "ratio", with_cpu ? "cpu s/GB  " : "", "trials (ms)");
   for (const Measurement& m : measurements_) {
     if (!m.in_table) continue;
-    const std::string memory = m.bytes > 0 ? fmt::format("{:.1f} GB/s", m.bytes_per_second() / 1e9) : "";
+    const std::string memory =
+        m.bytes > 0 ? fmt::format("{:.{}f} GB/s", m.bytes_per_second() / 1e9, with_cpu ? 3 : 1) : "";
     const std::string operations = m.operations > 0 ? rate(m.operations_per_second(), m.operation) : "";
     const std::string of = m.ceiling.empty() ? "" : fmt::format("{:.2f}", ratio(m));
-    out << fmt::format("{:10} {:34} {:10.4g} {:>16} {:>11} {:>8}  {}\n", m.group, m.name, m.median_seconds() * 1e3,
-                       operations, memory, of, trials_text(m.seconds));
+    const std::string cpu = m.cpu_seconds.empty() ? "" : fmt::format("{:8.3f}  ", m.cpu_seconds_per_gb());
+    out << fmt::format("{:10} {:34} {:10.4g} {:>16} {:>11} {:>8}  {}{}\n", m.group, m.name, m.median_seconds() * 1e3,
+                       operations, memory, of, cpu, trials_text(m.seconds));
   }
 }
 
@@ -109,6 +116,10 @@ void Report::write_json(const std::filesystem::path& file) const {
                                     {"counted", m.counted}};
     entry["bytes_per_second"] = m.bytes_per_second();
     entry["operations_per_second"] = m.operations_per_second();
+    if (!m.cpu_seconds.empty()) {
+      entry["trials_cpu_seconds"] = m.cpu_seconds;
+      entry["cpu_seconds_per_gb"] = m.cpu_seconds_per_gb();
+    }
     if (!m.ceiling.empty()) {
       entry["ceiling"] = m.ceiling;
       entry["ratio"] = ratio(m);

@@ -12,18 +12,21 @@
 namespace strata::bench {
 
 struct Measurement {
-  std::string group;            // "spmm"
-  std::string name;             // "fp16 d=128 random"
-  std::vector<double> seconds;  // every timed trial, in the order in which it ran
-  double bytes = 0;             // memory one trial must touch, as `counted` says; 0: not a measure of this one
-  double operations = 0;        // useful operations of one trial
-  std::string operation;        // what they are: "flop", "edge", "value", "byte"
-  std::string counted;          // how bytes and operations were counted
-  std::string ceiling;          // "group/name" of the measurement to compare with; empty: none
-  bool in_table = true;         // false: only in the JSON file
+  std::string group;                     // "spmm"
+  std::string name;                      // "fp16 d=128 random"
+  std::vector<double> seconds;           // every timed trial, in the order in which it ran
+  double bytes = 0;                      // memory one trial must touch, as `counted` says; 0: not a measure of this one
+  double operations = 0;                 // useful operations of one trial
+  std::string operation;                 // what they are: "flop", "edge", "value", "byte"
+  std::string counted;                   // how bytes and operations were counted
+  std::string ceiling;                   // "group/name" of the measurement to compare with; empty: none
+  bool in_table = true;                  // false: only in the JSON file
+  std::vector<double> cpu_seconds = {};  // that every trial took of all cores; empty: not measured
 
   [[nodiscard]] double median_seconds() const;
   [[nodiscard]] double bytes_per_second() const { return bytes / median_seconds(); }
+  // Median over the trials, for 1e9 bytes; needs cpu_seconds.
+  [[nodiscard]] double cpu_seconds_per_gb() const;
   [[nodiscard]] double operations_per_second() const { return operations / median_seconds(); }
 };
 

@@ -1,4 +1,4 @@
-// strata-bench: benchmarks of Strata's parts on this machine. `kernels` is there; the subcommand comes first.
+// strata-bench: benchmarks of Strata's parts on this machine. The subcommand comes first.
 #include <tbb/global_control.h>
 #include <unistd.h>
 
@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "bench/environment.hpp"
+#include "bench/io.hpp"
 #include "bench/kernels.hpp"
 #include "kernels/base/error.hpp"
 #include "tools/program.hpp"
@@ -27,8 +28,10 @@ namespace po = boost::program_options;
 namespace fs = std::filesystem;
 
 const char* const kUsage =
-    "strata-bench kernels [options]\n"
-    "  kernels   SpMM, dense products and row codecs on the CPU, every trial, beside ceilings measured in the same run";
+    "strata-bench kernels|io [options]\n"
+    "  kernels   SpMM, dense products and row codecs on the CPU, every trial, beside ceilings measured in the same "
+    "run\n"
+    "  io        reads and writes of a disk, every trial, beside fio in the same minute";
 
 using Group = void (*)(const KernelBench&);
 const std::map<std::string, Group> kGroups = {{"codec", bench_codec}, {"linear", bench_linear}, {"spmm", bench_spmm}};
@@ -118,15 +121,16 @@ int kernels(int argc, char** argv) {
 int run(int argc, char** argv) {
   const std::string command = argc > 1 ? argv[1] : "";
   if (command == "kernels") return kernels(argc - 1, argv + 1);
+  if (command == "io") return bench_io(argc - 1, argv + 1);
   if (command == "--help" || command == "-h") {
-    std::cout << "Usage: " << kUsage << "\nstrata-bench kernels --help lists the options.\n";
+    std::cout << "Usage: " << kUsage << "\nstrata-bench kernels --help and strata-bench io --help list the options.\n";
     return 0;
   }
   if (command == "--version") {
     std::cout << version_text("strata-bench");
     return 0;
   }
-  throw UsageError("'" + command + "' is not a benchmark: use strata-bench kernels");
+  throw UsageError("'" + command + "' is not a benchmark: use strata-bench kernels or strata-bench io");
 }
 
 }  // namespace

@@ -124,7 +124,7 @@ class MappedFile {
 
  private:
   void populate_window(std::uint64_t offset, std::uint64_t bytes) const;
-  File file_;  // open for as long as the mapping: advice about the page cache needs it
+  fs::path path_;  // and not a descriptor: a graph may have more shards than a process has descriptors
   const std::byte* data_ = nullptr;
   std::size_t size_ = 0;
 };

@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -32,22 +33,23 @@ void touch(const std::byte* data, std::size_t size) {
 }
 }  // namespace
 
-MappedFile::MappedFile(const fs::path& path) : file_(path, File::Mode::read) {
-  const std::uint64_t size = file_.size();
+MappedFile::MappedFile(const fs::path& path) : path_(path) {
+  const File file(path, File::Mode::read);
+  const std::uint64_t size = file.size();
   if (size == 0) return;
-  void* memory = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, file_.descriptor(), 0);
+  void* memory = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, file.descriptor(), 0);
   if (memory == MAP_FAILED) throw_system_error(errno, path.string(), "map");
   data_ = static_cast<const std::byte*>(memory);
   size_ = size;
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
-    : file_(std::move(other.file_)), data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+    : path_(std::move(other.path_)), data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   if (this != &other) {
     unmap(data_, size_);
-    file_ = std::move(other.file_);
+    path_ = std::move(other.path_);
     data_ = std::exchange(other.data_, nullptr);
     size_ = std::exchange(other.size_, 0);
   }
@@ -76,9 +78,9 @@ void MappedFile::populate_window(std::uint64_t offset, std::uint64_t bytes) cons
   if (errno == EINVAL || errno == ENOSYS) return touch(data_ + offset, bytes);
   const std::string where = "byte " + std::to_string(offset);
   if (errno == EFAULT) {  // where touching the page would be SIGBUS
-    throw InputError(file_.path().string(), where, "cannot be read: the device failed or the file became shorter");
+    throw InputError(path_.string(), where, "cannot be read: the device failed or the file became shorter");
   }
-  throw_system_error(errno, file_.path().string(), "read ahead at " + where);
+  throw_system_error(errno, path_.string(), "read ahead at " + where);
 }
 
 void MappedFile::drop(std::uint64_t offset, std::uint64_t bytes) const {
@@ -90,8 +92,11 @@ void MappedFile::drop(std::uint64_t offset, std::uint64_t bytes) const {
   if (first >= end) return;
   // Both are advice: where they fail the pages stay until the system wants them. The page cache keeps what is mapped.
   ::madvise(const_cast<std::byte*>(data_ + first), end - first, MADV_DONTNEED);
-  ::posix_fadvise(file_.descriptor(), static_cast<off_t>(first), to_the_end ? 0 : static_cast<off_t>(end - first),
-                  POSIX_FADV_DONTNEED);
+  const int fd = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return;
+  const std::uint64_t length = to_the_end ? 0 : end - first;  // 0: to the end of the file
+  ::posix_fadvise(fd, static_cast<off_t>(first), static_cast<off_t>(length), POSIX_FADV_DONTNEED);
+  ::close(fd);
 }
 
 }  // namespace strata

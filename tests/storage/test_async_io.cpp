@@ -2,109 +2,21 @@
 #include <doctest/doctest.h>
 #include <limits.h>
 
-#include <algorithm>
 #include <atomic>
-#include <condition_variable>
-#include <mutex>
-#include <optional>
+#include <chrono>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "kernels/base/budget.hpp"
-#include "kernels/base/error.hpp"
 #include "kernels/base/timeline.hpp"
-#include "kernels/base/types.hpp"
 #include "storage/async_io.hpp"
+#include "tests/storage/async_io_fixtures.hpp"
 #include "tests/storage/in_child.hpp"
-#include "tests/support/random.hpp"
 #include "tests/support/temp_dir.hpp"
 
 namespace strata::test {
 namespace {
-
-using Kind = AsyncIo::Kind;
-using Piece = std::span<std::byte>;
-using testing::Random;
-
-constexpr AsyncIo::Backend kBackends[] = {AsyncIo::Backend::uring, AsyncIo::Backend::threads};
-
-std::string name_of(AsyncIo::Backend backend) { return backend == AsyncIo::Backend::uring ? "io_uring" : "threads"; }
-
-std::byte value_at(std::uint64_t offset) { return static_cast<std::byte>((offset * 131 + offset / 251) & 0xff); }
-
-void fill(Piece to, std::uint64_t offset) {
-  for (std::size_t i = 0; i < to.size(); ++i) to[i] = value_at(offset + i);
-}
-
-bool holds(std::span<const std::byte> bytes, std::uint64_t offset) {
-  for (std::size_t i = 0; i < bytes.size(); ++i) {
-    if (bytes[i] != value_at(offset + i)) return false;
-  }
-  return true;
-}
-
-void make_known_file(const fs::path& path, std::size_t size) {
-  std::vector<std::byte> bytes(size);
-  fill(bytes, 0);
-  File(path, File::Mode::create).write_at(0, bytes);
-}
-
-// Counts what was submitted through it, keeps the errors, and waits.
-class Calls {
- public:
-  void submit(AsyncIo& io, Kind kind, const File& file, std::uint64_t offset, std::span<const Piece> pieces) {
-    {
-      const std::lock_guard lock(mutex_);
-      ++open_;
-    }
-    io.submit(kind, file, offset, pieces, [this](std::exception_ptr error) { ended(std::move(error)); });
-  }
-  void submit(AsyncIo& io, Kind kind, const File& file, std::uint64_t offset, Piece piece) {
-    submit(io, kind, file, offset, std::span(&piece, 1));
-  }
-  // The errors since the last time.
-  [[nodiscard]] std::vector<std::exception_ptr> wait() {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return open_ == 0; });
-    return std::exchange(errors_, {});
-  }
-
- private:
-  void ended(std::exception_ptr error) {
-    const std::lock_guard lock(mutex_);
-    if (error) errors_.push_back(std::move(error));
-    --open_;
-    changed_.notify_all();
-  }
-
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::size_t open_ = 0;
-  std::vector<std::exception_ptr> errors_;
-};
-
-[[noreturn]] void rethrow_only(const std::vector<std::exception_ptr>& errors) {
-  REQUIRE(errors.size() == 1);
-  std::rethrow_exception(errors.front());
-}
-
-// Cuts `bytes` into pieces of random sizes (multiples of `unit`), some of them empty.
-std::vector<Piece> cut(Piece bytes, std::size_t unit, std::size_t most_units, Random& random) {
-  std::vector<Piece> pieces;
-  while (!bytes.empty()) {
-    const std::size_t size = std::min(bytes.size(), random.below(static_cast<std::uint32_t>(most_units + 1)) * unit);
-    pieces.push_back(bytes.first(size));
-    bytes = bytes.subspan(size);
-  }
-  return pieces;
-}
-
-struct Sizes {
-  bool direct;
-  std::size_t unit;  // of offsets and sizes
-};
-constexpr Sizes kSizes[] = {{true, kBlockAlignment}, {false, 1}};
 
 TEST_CASE("async io: many random reads of a known file, far more than the depth") {
   const TempDir dir;
@@ -238,102 +150,6 @@ TEST_CASE("async io: interrupted and short calls go unnoticed") {
         CHECK(holds(memory.bytes(), 0));
       }
     }
-  }
-}
-
-TEST_CASE("async io: a failing request has the error of File, and the others go on") {
-  const TempDir dir;
-  for (const AsyncIo::Backend backend : kBackends) {
-    CAPTURE(name_of(backend));
-    const File file(dir / "a", File::Mode::create);
-    AsyncIo io({backend, 4});
-    Calls calls;
-    std::vector<std::byte> bytes(5000);
-    fill(bytes, 0);
-    const auto write_all = [&](const char* fault) {
-      const Failpoint failpoint(fault);
-      for (std::size_t i = 0; i < 5; ++i) {
-        calls.submit(io, Kind::write, file, i * 1000, Piece(bytes).subspan(i * 1000, 1000));
-      }
-      return calls.wait();
-    };
-    CHECK_THROWS_AS(rethrow_only(write_all("write:3:enospc")), ResourceError);
-    CHECK_THROWS_AS(rethrow_only(write_all("write:5:eio")), InputError);
-    CHECK(write_all("write:2+:enospc").size() == 4);
-    CHECK(write_all("").empty());
-    CHECK(io.counters().writes == 20);
-    CHECK(io.counters().bytes_written == 14'000);
-    const Failpoint failpoint("read:1:eio");
-    calls.submit(io, Kind::read, file, 0, Piece(bytes));
-    CHECK_THROWS_WITH_AS(rethrow_only(calls.wait()), doctest::Contains((dir / "a").c_str()), InputError);
-    calls.submit(io, Kind::read, file, 0, Piece(bytes));
-    CHECK(calls.wait().empty());
-  }
-}
-
-TEST_CASE("async io: what the system refuses arrives as an error") {
-  const TempDir dir;
-  make_known_file(dir / "a", 5000);
-  for (const AsyncIo::Backend backend : kBackends) {
-    CAPTURE(name_of(backend));
-    const File file(dir / "a", File::Mode::read);
-    AsyncIo io({backend, 4});
-    Calls calls;
-    std::vector<std::byte> bytes(10);
-    calls.submit(io, Kind::write, file, 0, Piece(bytes));  // not open for writing
-    CHECK_THROWS_AS(rethrow_only(calls.wait()), InputError);
-    const File full("/dev/full", File::Mode::read_write);
-    calls.submit(io, Kind::write, full, 0, Piece(bytes));
-    CHECK_THROWS_AS(rethrow_only(calls.wait()), ResourceError);
-  }
-}
-
-TEST_CASE("async io: a file that ends early is damaged") {
-  const TempDir dir;
-  MemoryBudget budget(std::uint64_t{1} << 20);
-  const Buffer memory(budget, 4 * kBlockAlignment, "bytes");
-  for (const AsyncIo::Backend backend : kBackends) {
-    for (const bool direct : {true, false}) {
-      for (const std::size_t size :
-           {std::size_t{0}, std::size_t{1}, 2 * kBlockAlignment - 1, 2 * kBlockAlignment, 4 * kBlockAlignment - 1}) {
-        CAPTURE(name_of(backend));
-        CAPTURE(direct);
-        CAPTURE(size);
-        make_known_file(dir / "a", size);
-        const File file(dir / "a", File::Mode::read, direct);
-        AsyncIo io({backend, 4});
-        Calls calls;
-        calls.submit(io, Kind::read, file, 0, memory.bytes());
-        try {
-          rethrow_only(calls.wait());
-        } catch (const DamagedError& error) {
-          CHECK(error.path() == (dir / "a").string());
-          const std::size_t end = file.is_direct() ? size / kBlockAlignment * kBlockAlignment : size;
-          CHECK(error.block() == "byte " + std::to_string(end));
-        }
-        CHECK(io.counters().bytes_read == 0);
-      }
-    }
-  }
-}
-
-TEST_CASE("async io: a killed write is torn") {
-  for (const AsyncIo::Backend backend : kBackends) {
-    CAPTURE(name_of(backend));
-    const TempDir dir;
-    const ChildEnd end = in_child([&] {
-      set_failpoint("write:2:kill");
-      const File file(dir / "a", File::Mode::create);
-      AsyncIo io({backend, 4});
-      Calls calls;
-      std::vector<std::byte> bytes(1000);
-      calls.submit(io, Kind::write, file, 0, Piece(bytes));
-      if (!calls.wait().empty()) throw std::runtime_error("the first write failed");
-      calls.submit(io, Kind::write, file, 1000, Piece(bytes));
-      static_cast<void>(calls.wait());
-    });
-    CHECK(end == ChildEnd::killed);
-    CHECK(fs::file_size(dir / "a") == 1500);
   }
 }
 
