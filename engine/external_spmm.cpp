@@ -56,8 +56,10 @@ template <class T>
 class SpmmRun {
  public:
   SpmmRun(const Graph<T>& graph, bool transposed, const RowStore& x, const RowStore* add, RowStore& out,
-          Workers& workers, ScratchMemory& scratch)
-      : graph_(graph), transposed_(transposed), x_(x), add_(add), out_(out), workers_(workers), scratch_(scratch) {}
+          Workers& workers, ScratchMemory& scratch, MemoryBudget& budget)
+      : graph_(graph), transposed_(transposed), x_(x), add_(add), out_(out), workers_(workers), scratch_(scratch) {
+    for (std::size_t s = 0; s < workers_.slots(); ++s) spaces_.emplace_back(budget);
+  }
 
   void run(const ColumnGroup& group, Buffer& gathered) {
     group_ = group;
@@ -125,7 +127,7 @@ class SpmmRun {
           const auto [shard, row] = work[i];
           const std::size_t rows = std::min<std::size_t>(kChunkRows, shard->info().rows - row);
           const MatrixView<T> tile{tiles_[slot].data(), rows, group_.count};
-          cpu::spmm<T>(shard->rows(row, rows), graph_.scale(transposed_), source, tile);
+          cpu::spmm<T>(shard->rows(row, rows, spaces_[slot]), graph_.scale(transposed_), source, tile);
           store_tile((shard->info().first_row + row) / kChunkRows, tile);
         },
         [](std::size_t, std::size_t) {});
@@ -174,6 +176,7 @@ class SpmmRun {
   ScratchMemory& scratch_;
   ColumnGroup group_;
   std::vector<std::span<T>> tiles_;  // by slot
+  std::vector<EdgeSpace> spaces_;    // by slot
 };
 
 }  // namespace
@@ -192,7 +195,7 @@ void external_spmm(const Graph<T>& graph, bool transposed, const RowStore& x, co
     memory.buffer.release();
     memory.buffer = Buffer(budget, bytes, "the columns that SpMM gathers", true);
   }
-  SpmmRun<T> run(graph, transposed, x, add, out, workers, scratch);
+  SpmmRun<T> run(graph, transposed, x, add, out, workers, scratch, budget);
   for (const ColumnGroup& group : groups) run.run(group, memory.buffer);
   if (!memory.keep) memory.buffer.release();
 }

@@ -99,11 +99,12 @@ MemoryPlan plan_memory(const TrainOptions& options, const StoreInfo& store, cons
     plan.workspace = std::max(plan.workspace, slots * bytes + pins);
   }
   std::uint64_t widest = 0;
-  std::uint64_t shard = 0;
+  std::uint64_t shard = 0, largest_chunk = 0;
   for (const std::vector<ShardInfo>* shards : {&store.in_shards, &store.out_shards}) {
     for (const ShardInfo& info : *shards) {
       plan.graph += Shard::memory_bytes(info);
       shard = std::max(shard, Shard::memory_bytes(info));
+      largest_chunk = std::max(largest_chunk, info.largest_chunk);
     }
   }
   for (std::size_t l = 0; l < model.layers.size(); ++l) {
@@ -120,7 +121,8 @@ MemoryPlan plan_memory(const TrainOptions& options, const StoreInfo& store, cons
     plan.gather_least =
         std::max(plan.gather_least, least_gather_bytes(store.nodes, width, options.alpha_codec, options.alpha_codec));
   }
-  plan.spmm_overhead = slots * kChunkRows * widest * sizeof(float) + shard + 2 * pins;
+  plan.spmm_overhead =
+      slots * kChunkRows * widest * sizeof(float) + shard + 2 * pins + slots * EdgeSpace::bytes_for(largest_chunk);
   plan.least = plan.fixed + plan.transient + std::max(plan.workspace, plan.gather_least + plan.spmm_overhead);
   plan.everything =
       plan.fixed + plan.transient + plan.graph + plan.stores + plan.gather_full + plan.workspace + plan.spmm_overhead;

@@ -116,6 +116,7 @@ class MappedFile {
   [[nodiscard]] std::span<const std::byte> bytes() const { return {data_, size_}; }
   void populate() const;
   void drop() const;
+  void drop(std::size_t offset, std::size_t bytes) const;  // the whole pages inside
 
  private:
   const std::byte* data_ = nullptr;

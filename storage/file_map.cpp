@@ -73,4 +73,10 @@ void MappedFile::drop() const {
   if (data_ != nullptr) ::madvise(const_cast<std::byte*>(data_), size_, MADV_DONTNEED);
 }
 
+void MappedFile::drop(std::size_t offset, std::size_t bytes) const {
+  const std::size_t begin = round_up(offset, kBlockAlignment);
+  const std::size_t end = (offset + bytes) / kBlockAlignment * kBlockAlignment;
+  if (end > begin) ::madvise(const_cast<std::byte*>(data_ + begin), end - begin, MADV_DONTNEED);
+}
+
 }  // namespace strata
