@@ -1,4 +1,4 @@
-#include <cstring>
+#include <algorithm>
 
 #include "kernels/gap_codec.hpp"
 
@@ -16,7 +16,7 @@ std::size_t gap_bytes(std::span<const std::uint32_t> values) {
 
 void encode_gaps(std::span<const std::uint32_t> values, std::byte* encoded) {
   std::byte* data = encoded + gap_control_bytes(values.size());
-  std::memset(encoded, 0, gap_control_bytes(values.size()));
+  std::fill(encoded, data, std::byte{0});
   std::uint32_t before = 0;
   for (std::size_t i = 0; i < values.size(); ++i) {
     const std::uint32_t difference = values[i] - before;

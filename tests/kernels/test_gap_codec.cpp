@@ -1,4 +1,5 @@
 #include <doctest/doctest.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <memory>
@@ -163,6 +164,44 @@ TEST_CASE("gap_codec: damaged bytes are refused, or give values, alike at every 
       }
     }
     CHECK(refused >= 3 * gap_control_bytes(count) / 2);
+  }
+}
+
+// Memory that ends at a page nobody may touch.
+class GuardedPages {
+ public:
+  explicit GuardedPages(std::size_t bytes) : size_(round_up(bytes, kBlockAlignment)) {
+    void* const memory =
+        ::mmap(nullptr, size_ + kBlockAlignment, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    REQUIRE(memory != MAP_FAILED);
+    begin_ = static_cast<std::byte*>(memory);
+    REQUIRE(::mprotect(begin_ + size_, kBlockAlignment, PROT_NONE) == 0);
+  }
+  GuardedPages(const GuardedPages&) = delete;
+  GuardedPages& operator=(const GuardedPages&) = delete;
+  ~GuardedPages() { ::munmap(begin_, size_ + kBlockAlignment); }
+  [[nodiscard]] std::byte* last(std::size_t bytes) const { return begin_ + size_ - bytes; }
+
+ private:
+  std::size_t size_;
+  std::byte* begin_ = nullptr;
+};
+
+TEST_CASE("gap_codec: nothing behind the bytes is read, nothing behind the values is written") {
+  Random random(15);
+  const GuardedPages from(4096), to(4096);
+  for (std::size_t count = 1; count <= 150; ++count) {
+    Values values(count);
+    for (std::uint32_t& v : values) v = random.below(random.chance(0.5) ? 300 : 0xFFFFFFFFu);
+    const std::vector<std::byte> whole = encoded(values);
+    std::byte* const bytes = from.last(whole.size());
+    std::copy(whole.begin(), whole.end(), bytes);
+    const std::span<std::uint32_t> out(reinterpret_cast<std::uint32_t*>(to.last(count * 4)), count);
+    for (const VectorLevel level : vector_levels()) {
+      std::fill(out.begin(), out.end(), 0xEEEEEEEEu);
+      CHECK(cpu::decode_gaps({bytes, whole.size()}, out, level));
+      CHECK(std::equal(values.begin(), values.end(), out.begin()));
+    }
   }
 }
 
