@@ -1,6 +1,7 @@
 #include "storage/shard.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 #include "kernels/base/error.hpp"
 #include "kernels/gap_codec.hpp"
@@ -113,7 +114,6 @@ void Shard::locate_sections(const FileHeader& header) {
   require_bytes(Section::index, kIndexLists * (segment_count(info_.rows) + 1) * sizeof(std::uint64_t));
   require_bytes(Section::columns, info_.column_bytes);
   if (info_.coding == ColumnCoding::raw) require_bytes(Section::columns, info_.edges * sizeof(std::uint32_t));
-  require_bytes(Section::halo, info_.halo * sizeof(NodeId));
   if (section_bytes_[place(Section::weights)] != 0) require_bytes(Section::weights, info_.edges * sizeof(float));
 }
 
@@ -142,16 +142,37 @@ const std::uint64_t* Shard::index(std::size_t list) const {
   return section<std::uint64_t>(place(Section::index)) + list * (segment_count(info_.rows) + 1);
 }
 
-// Own rows and halo, merged.
+// Own rows and halo, merged: the halo is decoded to the end, then what comes before the own rows moves to the front.
 void Shard::fill_to_global() {
-  const std::span<const NodeId> others = halo();
-  const auto before = std::lower_bound(others.begin(), others.end(), info_.first_row);
-  NodeId* to = std::copy(others.begin(), before, to_global_.data());
+  const std::span<NodeId> others = to_global_.span().subspan(info_.rows);
+  decode_halo(others);
+  const auto own = std::lower_bound(others.begin(), others.end(), info_.first_row);
+  NodeId* to = std::copy(others.begin(), own, to_global_.data());
+  halo_below_ = static_cast<std::size_t>(to - to_global_.data());
   for (NodeId row = 0; row < info_.rows; ++row) *to++ = info_.first_row + row;
-  std::copy(before, others.end(), to);
 }
 
-std::span<const NodeId> Shard::halo() const { return {section<NodeId>(place(Section::halo)), info_.halo}; }
+void Shard::decode_halo(std::span<NodeId> ids) const {
+  std::span<const std::byte> rest(section<std::byte>(place(Section::halo)), section_bytes_[place(Section::halo)]);
+  bool good = true;
+  while (good && !ids.empty()) {
+    const std::span<NodeId> list = ids.first(std::min(kHaloList, ids.size()));
+    std::uint32_t bytes = 0;
+    good = rest.size() >= sizeof bytes;
+    if (good) std::memcpy(&bytes, rest.data(), sizeof bytes);
+    good = good && rest.size() - sizeof bytes >= bytes && cpu::decode_gaps(rest.subspan(sizeof bytes, bytes), list);
+    if (good) rest = rest.subspan(sizeof bytes + bytes);
+    ids = ids.subspan(list.size());
+  }
+  if (!good || !rest.empty()) {
+    throw DamagedError(path_.string(), "section halo", std::to_string(info_.halo) + " coded ids", "something else");
+  }
+}
+
+std::array<std::span<const NodeId>, 2> Shard::halo() const {
+  const std::span<const NodeId> all = to_global_.span();
+  return {all.first(halo_below_), all.subspan(halo_below_ + info_.rows)};
+}
 
 SparseRows Shard::rows(std::size_t first, std::size_t count, EdgeSpace& space) const {
   STRATA_ASSERT(first % kSegmentRows == 0 && first <= info_.rows && count <= info_.rows - first);
@@ -233,12 +254,10 @@ void Shard::check_sections() const {
 void Shard::verify() const {
   check_sections();
   const std::string path = path_.string();
-  const std::span<const NodeId> others = halo();
-  for (std::size_t i = 0; i < others.size(); ++i) {
-    const bool own = others[i] >= info_.first_row && others[i] - info_.first_row < info_.rows;
-    if (own || (i > 0 && others[i] <= others[i - 1])) {
+  for (std::size_t i = 1; i < to_global_.size(); ++i) {  // with the own rows among them
+    if (to_global_[i] <= to_global_[i - 1]) {
       throw DamagedError(path, "section halo", "ascending ids of other shards",
-                         std::to_string(others[i]) + " at place " + std::to_string(i));
+                         std::to_string(to_global_[i]) + " after " + std::to_string(to_global_[i - 1]));
     }
   }
   MemoryBudget own(UINT64_MAX);  // one chunk at a time

@@ -3,7 +3,8 @@
 //
 // Columns are local: the rank of the source in the sorted union of the shard's own rows and its halo, so columns ascend
 // within a row and sums run in ascending global id. On disk they are differences coded in bytes (kernels/gap_codec.hpp)
-// where that is smaller, and row offsets always are, so rows are read by decoding them into memory of the caller's.
+// where that is smaller, and row offsets and halo always are, so rows are read by decoding them into memory of the
+// caller's.
 #pragma once
 
 #include <algorithm>
@@ -76,7 +77,8 @@ class Shard {
   // Gives the memory of these rows' columns and weights back to the system, but for pages shared with other rows; they
   // are read from the file again if they are asked for again. The budget is not told.
   void drop_columns(std::size_t first, std::size_t count) const;
-  [[nodiscard]] std::span<const NodeId> halo() const;
+  // The halo nodes below the own rows, and those above; ascending.
+  [[nodiscard]] std::array<std::span<const NodeId>, 2> halo() const;
   // Checks every section's checksum; DamagedError names the section. What passes is what write_shard wrote, so ids are
   // in range.
   void check_sections() const;
@@ -93,6 +95,7 @@ class Shard {
   void locate_sections(const FileHeader& header);
   void check_index() const;
   void fill_to_global();
+  void decode_halo(std::span<NodeId> ids) const;
   void decode_row_ends(std::size_t segment, EdgeId base, EdgeId* ends) const;
   void decode_columns(std::size_t first_segment, std::size_t segments, std::uint32_t* columns) const;
 
@@ -101,6 +104,7 @@ class Shard {
   Reservation mapping_charge_;
   MappedFile file_;
   Array<NodeId> to_global_;                       // own rows and halo, ascending
+  std::size_t halo_below_ = 0;                    // halo nodes before the own rows
   std::array<std::uint64_t, 5> section_begin_{};  // byte offsets; FORMAT.md has their order
   std::array<std::uint64_t, 5> section_bytes_{};
 };

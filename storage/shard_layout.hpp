@@ -27,6 +27,9 @@ inline constexpr std::size_t kSegmentRows = 256;
 static_assert(kChunkRows % kSegmentRows == 0);
 constexpr std::size_t segment_count(std::uint64_t rows) { return divide_up(rows, kSegmentRows); }
 
+// Ids of one list of the halo section; the last may have fewer. Each list follows its length in bytes, a u32.
+inline constexpr std::size_t kHaloList = 65536;
+
 // The index section: three lists of segments + 1 numbers, one after the other.
 enum class Index : std::size_t { edges = 0, rows = 1, columns = 2 };
 inline constexpr std::size_t kIndexLists = 3;

@@ -15,8 +15,6 @@ using namespace shard_layout;
 
 namespace {
 
-constexpr std::size_t kPiece = std::size_t{1} << 16;  // values converted at a time
-
 // A set of ids and the rank of each in it: one bit and half a bit of counts per id of the range.
 class RankedSet {
  public:
@@ -215,17 +213,22 @@ class SegmentWriter {
 void write_halo(AtomicFile& file, FileHeader& header, const RankedSet& ids, NodeId first_row, NodeId rows) {
   SectionWriter writer(file, header, Section::halo);
   std::vector<NodeId> piece;
-  piece.reserve(kPiece);
+  piece.reserve(kHaloList);
+  std::vector<std::byte> coded;
   const auto flush = [&] {
-    writer.append(std::as_bytes(std::span(piece)));
+    const auto bytes = static_cast<std::uint32_t>(gap_bytes(piece));
+    coded.resize(bytes);
+    encode_gaps(piece, coded.data());
+    writer.append(std::as_bytes(std::span(&bytes, 1)));
+    writer.append(coded);
     piece.clear();
   };
   ids.for_each([&](NodeId id) {
     if (id >= first_row && id - first_row < rows) return;
     piece.push_back(id);
-    if (piece.size() == kPiece) flush();
+    if (piece.size() == kHaloList) flush();
   });
-  flush();
+  if (!piece.empty()) flush();
   writer.finish();
 }
 

@@ -68,7 +68,10 @@ void check_shard(const fs::path& store, const Rows& rows, bool weighted, ColumnC
 
   const Shard shard(store, info, budget);
   CHECK(budget.used() == Shard::memory_bytes(info));
-  CHECK(std::equal(halo.begin(), halo.end(), shard.halo().begin(), shard.halo().end()));
+  const auto [below, above] = shard.halo();
+  const auto split = halo.lower_bound(rows.first);
+  CHECK(std::equal(halo.begin(), split, below.begin(), below.end()));
+  CHECK(std::equal(split, halo.end(), above.begin(), above.end()));
   CHECK_NOTHROW(shard.verify());
   if (choice != ColumnChoice::smaller) CHECK((info.coding == ColumnCoding::gaps) == (choice == ColumnChoice::gaps));
   const std::uint64_t open = budget.used();
@@ -144,6 +147,17 @@ TEST_CASE("shard: hubs, empty rows, self-loops and duplicates; the smaller form 
   CHECK(raw.column_bytes == 4 * rows.sources.size());
   CHECK(smaller.column_bytes < raw.column_bytes);
   CHECK(smaller.file_bytes < raw.file_bytes);
+}
+
+TEST_CASE("shard: a halo of several lists") {
+  TempDir dir;
+  for (const std::size_t halo : {65'535u, 65'536u, 65'537u, 140'000u}) {
+    Rows rows;
+    rows.first = 200 * 1024;
+    for (NodeId i = 0; i < halo; ++i) rows.sources.push_back(3 * i + (3 * i >= rows.first ? 1 : 0));
+    rows.offsets.push_back(halo);
+    check_shard(dir.path(), rows, false);
+  }
 }
 
 TEST_CASE("shard: columns that coding does not make smaller stay raw") {
