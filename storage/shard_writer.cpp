@@ -232,6 +232,17 @@ void write_halo(AtomicFile& file, FileHeader& header, const RankedSet& ids, Node
   writer.finish();
 }
 
+void put_info(FileHeader& header, const ShardInfo& info) {
+  header.put<std::uint64_t>(kFirstRowAt, info.first_row);
+  header.put<std::uint64_t>(kRowsAt, info.rows);
+  header.put<std::uint64_t>(kEdgesAt, info.edges);
+  header.put<std::uint64_t>(kHaloAt, info.halo);
+  header.put<std::uint64_t>(kFileBytesAt, info.file_bytes);
+  header.put<std::uint32_t>(kSectionCountAt, kSections);
+  header.put<std::uint32_t>(kColumnCodingAt, static_cast<std::uint32_t>(info.coding));
+  header.put<std::uint64_t>(kLargestChunkAt, info.largest_chunk);
+}
+
 }  // namespace
 
 ShardInfo write_shard(const fs::path& store, const std::string& file_name, NodeId first_row,
@@ -266,14 +277,7 @@ ShardInfo write_shard(const fs::path& store, const std::string& file_name, NodeI
                  segments.largest_chunk(),
                  segments.column_bytes(),
                  segments.coding()};
-  header.put<std::uint64_t>(kFirstRowAt, info.first_row);
-  header.put<std::uint64_t>(kRowsAt, info.rows);
-  header.put<std::uint64_t>(kEdgesAt, info.edges);
-  header.put<std::uint64_t>(kHaloAt, info.halo);
-  header.put<std::uint64_t>(kFileBytesAt, info.file_bytes);
-  header.put<std::uint32_t>(kSectionCountAt, kSections);
-  header.put<std::uint32_t>(kColumnCodingAt, static_cast<std::uint32_t>(info.coding));
-  header.put<std::uint64_t>(kLargestChunkAt, info.largest_chunk);
+  put_info(header, info);
   info.checksum = header.seal();
   file.patch(0, header.bytes());
   file.commit();
