@@ -80,7 +80,11 @@ class BackwardRun {
         scratch_(session.scratch) {
     STRATA_ASSERT(pass.output == nullptr || (pass.nodes.empty() && pass.alpha != nullptr));
     STRATA_ASSERT(pass.nodes.empty() || (pass.dz == nullptr && pass.dx == nullptr));
-    const TileNeeds needs{true, pass.parameters, pass.dz != nullptr || pass.dx != nullptr};
+    const bool past = layer_.passed() && (layer_.aggregates() ? pass.dx : pass.dz) != nullptr;
+    STRATA_ASSERT(!past || pass.alpha != nullptr);
+    STRATA_ASSERT(!past || layer_.skip == 1 || pass.above != nullptr);
+    read_above_ = past && layer_.skip != 1;
+    const TileNeeds needs{true, pass.parameters, pass.dz != nullptr || pass.dx != nullptr, past};
     for (std::size_t s = 0; s < std::min(session.workers.slots(), nodes_.tiles()); ++s) {
       slots_.push_back({{layer_, pass.layer, session.parameters, needs, scratch_, s}, {}, {}, false});
     }
@@ -113,6 +117,7 @@ class BackwardRun {
       tile.forward(pass_.masks);
     }
     fill_dy(t, slot);
+    if (read_above_) read_chunk<T>(*pass_.above, t, tile.past());
     tile.backward(pass_.masks);
     if (pass_.dz != nullptr) write_chunk<T>(*pass_.dz, t, tile.dz());
     if (pass_.dx != nullptr) write_chunk<T>(*pass_.dx, t, tile.dx());
@@ -162,6 +167,7 @@ class BackwardRun {
   const BackwardPass<T>& pass_;
   const LayerSpec& layer_;
   TileNodes nodes_;
+  bool read_above_ = false;
   ScratchMemory::Use scratch_;
   std::vector<Slot<T>> slots_;
   PassTotals totals_;
@@ -189,6 +195,7 @@ void forward_pass(Session<T>& session, std::size_t layer, const LayerInputs& inp
         ForwardSlot& slot = slots[s];
         slot.tile.begin(nodes.ids(t, slot.ids));
         read_inputs(inputs, slot.tile, true, t);
+        if (spec.skip > 0 && !LayerTile<T>::skip_is_x(spec)) read_chunk<T>(*inputs.skip, t, slot.tile.skip());
         slot.tile.forward(masks);
         write_chunk<T>(out, t, slot.tile.y());
       },
@@ -211,16 +218,20 @@ PassTotals backward_to_inputs(Session<T>& session, BackwardPass<T> pass, const R
   const std::string number = std::to_string(pass.layer + 1);
   RowStore dz = session.make_alpha("gradient at Z" + number, layer.z_width());
   pass.dz = &dz;
-  if (layer.has_root()) pass.dx = below;
+  // A residual past a layer without a root term is, but for a mask, rows that lie in a store already.
+  const bool masked = pass.masks.on && layer.output_dropout > 0;
+  if (layer.has_root() || (layer.passed() && masked)) pass.dx = below;
+  const RowStore* add = pass.dx;
+  if (add == nullptr && layer.passed()) add = layer.skip == 1 ? pass.alpha : pass.above;
   const PassTotals totals = backward_pass(session, pass);
   if (!layer.transform_first) {
-    session.aggregate_rows(true, dz, pass.dx, *below);
+    session.aggregate_rows(true, dz, add, *below);
     return totals;
   }
   RowStore v = session.make_alpha("gradient at U" + number, layer.out);
   session.aggregate_rows(true, dz, nullptr, v);
   dz.release();
-  project_backward(session, pass.layer, x, v, pass.dx, *below);
+  project_backward(session, pass.layer, x, v, add, *below);
   return totals;
 }
 

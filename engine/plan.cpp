@@ -22,6 +22,7 @@ void add_forward_stores(const TrainOptions& options, const StoreInfo& store, con
     const LayerSpec& layer = model.layers[l];
     const std::string number = std::to_string(l + 1);
     if (layer.aggregates()) plan.push_back({"Z" + number, rows_of(store, layer.z_width(), options.codec)});
+    if (layer.hops > 1) plan.push_back({"Z" + number + " below", rows_of(store, layer.z_width(), options.codec)});
     if (layer.transform_first) plan.push_back({"U" + number, rows_of(store, layer.out, options.codec)});
     const bool logits = l + 1 == model.layers.size();
     plan.push_back({logits ? "logits" : "X" + number, rows_of(store, layer.out, logits ? Codec::fp32 : options.codec)});
@@ -52,7 +53,8 @@ std::uint64_t fixed_bytes(const TrainOptions& options, const StoreInfo& store, c
   if (model.uses_graph()) bytes += store.nodes * 4;
   std::uint64_t parameters = 0;
   for (const TensorSpec& tensor : model.tensors) parameters += tensor.size();
-  bytes += 4 * parameters * sizeof(float);
+  const bool frozen = options.iglu_order == IgluOrder::backprop && options.iglu_refresh == IgluRefresh::alternate;
+  bytes += (frozen ? 5 : 4) * parameters * sizeof(float);
   bytes += tiles * kTileBookkeeping;
   bytes += 24 * divide_up(store.nodes, kChunkRows) * panel_count(store.feature_dim);
   if (!options.batch_file.empty()) bytes += 4 * store.nodes;
@@ -111,14 +113,13 @@ MemoryPlan plan_memory(const TrainOptions& options, const StoreInfo& store, cons
     if (!layer.aggregates()) continue;
     const std::size_t width = layer.z_width();
     widest = std::max<std::uint64_t>(widest, width);
-    const Codec codec = l == 0 ? store.feature_codec : options.codec;
-    plan.gather_full = std::max<std::uint64_t>(plan.gather_full, store.nodes * encoded_row_bytes(codec, width));
-    plan.gather_least = std::max(plan.gather_least, least_gather_bytes(store.nodes, width, codec, options.codec));
-    if (l == 0) continue;
-    plan.gather_full =
-        std::max<std::uint64_t>(plan.gather_full, store.nodes * encoded_row_bytes(options.alpha_codec, width));
-    plan.gather_least =
-        std::max(plan.gather_least, least_gather_bytes(store.nodes, width, options.alpha_codec, options.alpha_codec));
+    const auto gather = [&](Codec codec, Codec out_codec) {
+      plan.gather_full = std::max<std::uint64_t>(plan.gather_full, store.nodes * encoded_row_bytes(codec, width));
+      plan.gather_least = std::max(plan.gather_least, least_gather_bytes(store.nodes, width, codec, out_codec));
+    };
+    gather(l == 0 ? store.feature_codec : options.codec, options.codec);
+    if (layer.hops > 1) gather(options.codec, options.codec);
+    if (l > 0) gather(options.alpha_codec, options.alpha_codec);
   }
   plan.spmm_overhead = slots * kChunkRows * widest * sizeof(float) + shard + 2 * pins;
   plan.least = plan.fixed + plan.transient + std::max(plan.workspace, plan.gather_least + plan.spmm_overhead);

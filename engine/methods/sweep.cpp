@@ -32,6 +32,7 @@ LayerInputs ForwardRows<T>::inputs(std::size_t layer) const {
     inputs.z = &input_rows(layer);
   }
   if (spec.has_root()) inputs.root = &input_rows(layer);
+  if (spec.skip > 0) inputs.skip = layer >= spec.skip ? &x_[layer - spec.skip] : &session_.features;
   return inputs;
 }
 
