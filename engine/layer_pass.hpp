@@ -50,8 +50,8 @@ template <class T>
 PassTotals backward_pass(Session<T>& session, const BackwardPass<T>& pass);
 
 // The same over all rows, with the gradient at the layer's input rows X^{k-1} (given as x) written to `below` (null:
-// not wanted): through the transposed aggregation, plus the root term, plus the residual that leads past the layer, added
-// in T after the sum. pass.dz and pass.dx are set here.
+// not wanted): through the transposed aggregation, plus the root term, plus the residual that leads past the layer,
+// added in T after the sum. pass.dz and pass.dx are set here.
 template <class T>
 PassTotals backward_to_inputs(Session<T>& session, BackwardPass<T> pass, const RowStore& x, RowStore* below);
 

@@ -58,8 +58,8 @@ class LayerTile {
   [[nodiscard]] MatrixView<T> past() const { return used(past_, layer_->in); }
   void backward(const Masks& masks);
   // After backward(): gradients of the group's tensors (laid out like the group; that of a transform-first layer's
-  // weight is zero here), at the aggregate, at X^{k-1} beside the aggregate: root term, then residual. A layer that does
-  // not aggregate has the residual in dz().
+  // weight is zero here), at the aggregate, at X^{k-1} beside the aggregate: root term, then residual. A layer that
+  // does not aggregate has the residual in dz().
   [[nodiscard]] std::span<T> parameter_gradients() const { return gradients_; }
   [[nodiscard]] MatrixView<T> dz() const { return layer_->transform_first ? dy() : used(dz_, layer_->in); }
   [[nodiscard]] MatrixView<T> dx() const { return used(layer_->has_root() ? dx_ : past_, layer_->in); }

@@ -62,11 +62,11 @@ PassTotals FullMethod<T>::step_gradients(const Masks& masks, const StepObserver<
   return totals;
 }
 
-// Parameter gradients of a layer, and (below != null) the gradient at its input rows. above is read where the next layer
-// skips over this one.
+// Parameter gradients of a layer, and (below != null) the gradient at its input rows. above is read where the next
+// layer skips over this one.
 template <class T>
-PassTotals FullMethod<T>::backward(std::size_t layer, const Masks& masks, const RowStore* alpha,
-                                   const RowStore* above, RowStore* below) {
+PassTotals FullMethod<T>::backward(std::size_t layer, const Masks& masks, const RowStore* alpha, const RowStore* above,
+                                   RowStore* below) {
   BackwardPass<T> pass;
   pass.layer = layer;
   pass.inputs = rows_.inputs(layer);

@@ -61,10 +61,10 @@ class IgluMethod final : public Method<T> {
   LayerSteps<T> steps_;
   std::vector<RowStore> alpha_;  // by layer index, gradient at that layer's output; the top has none
   Fresh fresh_ = Fresh::nothing;
-  bool refreshed_ = false;       // alpha (inverted) or X (backprop) was refreshed since prepare()
-  std::uint32_t epoch_ = 0;      // the last one trained since prepare(); 0: none
-  bool frozen_x_lost_ = false;   // logits() overwrote the stale X that the next epoch goes on with
-  Array<T> frozen_parameters_;   // backprop order with refresh 0.5: those of the last refresh, to make its X again
+  bool refreshed_ = false;      // alpha (inverted) or X (backprop) was refreshed since prepare()
+  std::uint32_t epoch_ = 0;     // the last one trained since prepare(); 0: none
+  bool frozen_x_lost_ = false;  // logits() overwrote the stale X that the next epoch goes on with
+  Array<T> frozen_parameters_;  // backprop order with refresh 0.5: those of the last refresh, to make its X again
   std::size_t steps_done_ = 0, steps_of_epoch_ = 1;  // layers, for the progress display
 };
 

@@ -105,10 +105,10 @@ int TrainingRun::run() {
   train();
   display_.finish();
   const bool trained = state_.stopped_early || state_.epoch >= options_.epochs;
-  if (!has_checkpoint_ || checkpointed_epoch_ != state_.epoch) write_checkpoint();
+  end_with_checkpoint();
   if (const int signal = stop_.received(); signal != 0) {
     display_.note(
-        fmt::format("stopped by {} after epoch {}; --resume goes on from there", signal_name(signal), state_.epoch));
+        fmt::format("stopped by {} after epoch {}; --resume {}", signal_name(signal), state_.epoch, resumes_where()));
     return 128 + signal;
   }
   STRATA_ASSERT(trained);
@@ -134,10 +134,25 @@ void TrainingRun::train() {
   }
 }
 
-// Long epochs do not wait for their number: what a killed run loses is bounded.
-bool TrainingRun::checkpoint_due() const {
+// Long epochs do not wait for their number: what a killed run loses is bounded. One that falls due between a method's
+// boundaries is written at the next.
+bool TrainingRun::checkpoint_due() {
   if (options_.checkpoint_every == 0) return false;
-  return due(state_.epoch, options_.checkpoint_every) || elapsed() - checkpointed_at_ > kCheckpointSeconds;
+  checkpoint_wanted_ = checkpoint_wanted_ || due(state_.epoch, options_.checkpoint_every) ||
+                       elapsed() - checkpointed_at_ > kCheckpointSeconds;
+  return checkpoint_wanted_ && method_->at_boundary();
+}
+
+// Between boundaries the checkpoint before stands: a run that goes on repeats the epochs since, to the same bits.
+void TrainingRun::end_with_checkpoint() {
+  if (has_checkpoint_ && checkpointed_epoch_ == state_.epoch) return;
+  if (method_->at_boundary()) write_checkpoint();
+}
+
+std::string TrainingRun::resumes_where() const {
+  if (!has_checkpoint_) return "starts over, for there is no checkpoint yet";
+  if (checkpointed_epoch_ == state_.epoch) return "goes on from there";
+  return fmt::format("goes on after epoch {}, the last one that a checkpoint can hold", checkpointed_epoch_);
 }
 
 // Every so many epochs, and the last; 0 is never.
@@ -226,6 +241,7 @@ void TrainingRun::write_checkpoint() {
   metrics_->sync();
   Checkpoint::save(options_.run, fingerprint_, state_, session_->parameters, best_.span());
   has_checkpoint_ = true;
+  checkpoint_wanted_ = false;
   checkpointed_epoch_ = state_.epoch;
   checkpointed_at_ = elapsed();
 }
