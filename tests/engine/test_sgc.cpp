@@ -1,0 +1,96 @@
+// SGC: powers of A on the features, kept in the store, and a linear model on the last one.
+#include <doctest/doctest.h>
+
+#include "engine/methods/sgc.hpp"
+#include "kernels/base/error.hpp"
+#include "storage/derived.hpp"
+#include "tests/engine/fixture.hpp"
+#include "tests/support/dense_model.hpp"
+
+namespace strata::test {
+namespace {
+
+TrainOptions sgc_options(const std::filesystem::path& directory, std::size_t hops, bool exact) {
+  TrainOptions o = base_options(directory, exact);
+  o.method = MethodKind::sgc;
+  o.model.layers = hops;
+  return o;
+}
+
+TEST_CASE("the model is PyG's SGConv: one linear map of A^K X, named lin") {
+  TempDir dir;
+  (void)make_tiny_store(dir.path() / "store", TinyStoreOptions{});
+  const Store store(dir.path() / "store");
+  Engine<double> engine(store, sgc_options(dir.path(), 3, true));
+  const Model& model = engine.session.model;
+  REQUIRE(model.layers.size() == 1);
+  REQUIRE(model.tensors.size() == 2);
+  CHECK(model.tensors[0].name == "lin.weight");
+  CHECK(model.tensors[0].shape == std::vector<std::size_t>{3, 5});
+  CHECK(model.tensors[1].name == "lin.bias");
+  CHECK(model.tensors[1].shape == std::vector<std::size_t>{3});
+  ModelOptions sage;
+  sage.kind = ModelKind::sage;
+  CHECK_THROWS_AS((void)build_model(sage, MethodKind::sgc, 5, 3), UsageError);
+}
+
+TEST_CASE("logits and the batches' summed gradients equal the dense twin's") {
+  for (const std::size_t hops : {1u, 2u, 4u}) {
+    for (const bool multilabel : {false, true}) {
+      for (const Aggregation aggregation : {Aggregation::none, Aggregation::row_with_self}) {
+        TempDir dir;
+        TinyStoreOptions o;
+        o.multilabel = multilabel;
+        o.undirected = false;
+        const TinyGraph graph = make_tiny_store(dir.path() / "store", o);
+        const Store store(dir.path() / "store");
+        TrainOptions options = sgc_options(dir.path(), hops, true);
+        options.model.aggregation = aggregation;
+        options.batch_size = 7;
+        options.optimizer.lr = 0;
+        Engine<double> engine(store, options);
+        SgcMethod<double> method(engine.session);
+        method.prepare();
+        const DenseRun dense = run_dense(engine.session.model, engine.session.parameters, graph, multilabel, 1.0);
+        CHECK(relative_difference(all_rows<double>(method.logits()), dense.x.back().v) < 1e-12);
+        std::vector<double> sum(dense.gradients.size());
+        StepObserver<double> observer;
+        observer.before_step = [&](const StepEvent& event, const Parameters<double>& p) {
+          CHECK(event.group == "head");
+          for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += p.gradients()[i];
+        };
+        const EpochReport report = method.train_epoch(1, nullptr, observer);
+        CHECK(report.steps == divide_up(graph.train.size(), 7));
+        CHECK(report.node_visits == graph.train.size());
+        CHECK(relative_difference(sum, dense.gradients) < 1e-12);
+      }
+    }
+  }
+}
+
+std::vector<float> trained(const Store& store, const TrainOptions& options) {
+  Engine<float> engine(store, options);
+  SgcMethod<float> method(engine.session);
+  method.prepare();
+  for (std::uint32_t epoch = 1; epoch <= 3; ++epoch) (void)method.train_epoch(epoch, nullptr, {});
+  return all_rows<float>(method.logits());
+}
+
+TEST_CASE("every power is kept in the store; with some of them kept the bits are those of computing them all") {
+  TempDir dir;
+  for (const char* name : {"a", "b"}) (void)make_tiny_store(dir.path() / name, TinyStoreOptions{});
+  const Store fresh(dir.path() / "a");
+  const Store used(dir.path() / "b");
+  const std::vector<float> alone = trained(fresh, sgc_options(dir.path(), 3, false));
+  (void)trained(used, sgc_options(dir.path(), 2, false));
+  CHECK(has_derived(used, "aggregate-sym-fp32"));
+  CHECK(has_derived(used, "aggregate-sym-fp32-power2"));
+  CHECK_FALSE(has_derived(used, "aggregate-sym-fp32-power3"));
+  CHECK(trained(used, sgc_options(dir.path(), 3, false)) == alone);
+  CHECK(has_derived(used, "aggregate-sym-fp32-power3"));
+  CHECK(trained(used, sgc_options(dir.path(), 3, false)) == alone);  // nothing left to compute
+  CHECK_FALSE(trained(used, sgc_options(dir.path(), 2, false)) == alone);
+}
+
+}  // namespace
+}  // namespace strata::test
