@@ -127,7 +127,7 @@ po::options_description output_options() {
   add("checkpoint-every", text("10", "N"),
       "epochs between checkpoints (and one when the last is five minutes old); 0: only at the end or when stopped. "
       "With "
-      "--iglu-refresh 0.5 one due after an odd epoch waits for the next: a stopped run goes back to an even one");
+      "--iglu-refresh 0.5 after every even epoch, whatever N: only there can a run go on");
   add("save-steps", text("0", "N"), "write the weights of every N-th step to RUN/steps; 0: none");
   add_common_options(group);
   return group;

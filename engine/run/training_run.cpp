@@ -134,13 +134,16 @@ void TrainingRun::train() {
   }
 }
 
-// Long epochs do not wait for their number: what a killed run loses is bounded. One that falls due between a method's
-// boundaries is written at the next.
+// Long epochs do not wait for their number: what a killed run loses is bounded. A method that is not always at a
+// boundary gets a checkpoint at every one, for a run that stops in between goes back to it.
 bool TrainingRun::checkpoint_due() {
+  if (!method_->at_boundary()) {
+    passes_between_ = true;
+    return false;
+  }
+  if (passes_between_) return true;
   if (options_.checkpoint_every == 0) return false;
-  checkpoint_wanted_ = checkpoint_wanted_ || due(state_.epoch, options_.checkpoint_every) ||
-                       elapsed() - checkpointed_at_ > kCheckpointSeconds;
-  return checkpoint_wanted_ && method_->at_boundary();
+  return due(state_.epoch, options_.checkpoint_every) || elapsed() - checkpointed_at_ > kCheckpointSeconds;
 }
 
 // Between boundaries the checkpoint before stands: a run that goes on repeats the epochs since, to the same bits.
@@ -241,7 +244,6 @@ void TrainingRun::write_checkpoint() {
   metrics_->sync();
   Checkpoint::save(options_.run, fingerprint_, state_, session_->parameters, best_.span());
   has_checkpoint_ = true;
-  checkpoint_wanted_ = false;
   checkpointed_epoch_ = state_.epoch;
   checkpointed_at_ = elapsed();
 }

@@ -71,10 +71,10 @@ class TrainingRun {
   RunState state_;
   std::uint32_t checkpointed_epoch_ = 0;
   bool has_checkpoint_ = false;
-  bool checkpoint_wanted_ = false;  // due since an epoch that was no boundary
-  double checkpointed_at_ = 0;      // elapsed()
-  bool prepared_ = false;           // the method's rows belong to the present parameters
-  double unreported_prepare_ = 0;   // seconds; goes into the next epoch's line
+  bool passes_between_ = false;    // an epoch ended where no checkpoint can be written (Method::at_boundary)
+  double checkpointed_at_ = 0;     // elapsed()
+  bool prepared_ = false;          // the method's rows belong to the present parameters
+  double unreported_prepare_ = 0;  // seconds; goes into the next epoch's line
   std::vector<double> step_losses_;
   std::uint32_t epochs_here_ = 0;
   double seconds_training_here_ = 0;

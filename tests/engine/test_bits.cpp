@@ -1,6 +1,8 @@
 // Invariant 1: same seed, device and codecs give the same bits for every budget and thread count.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "engine/plan.hpp"
 #include "kernels/base/error.hpp"
 #include "tests/engine/fixture.hpp"

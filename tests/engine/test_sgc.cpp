@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "engine/methods/sgc.hpp"
+#include "engine/plan.hpp"
 #include "kernels/base/error.hpp"
 #include "storage/derived.hpp"
 #include "tests/engine/fixture.hpp"
@@ -90,6 +91,24 @@ TEST_CASE("every power is kept in the store; with some of them kept the bits are
   CHECK(has_derived(used, "aggregate-sym-fp32-power3"));
   CHECK(trained(used, sgc_options(dir.path(), 3, false)) == alone);  // nothing left to compute
   CHECK_FALSE(trained(used, sgc_options(dir.path(), 2, false)) == alone);
+}
+
+TEST_CASE("the powers come out the same when the rows do not fit in memory") {
+  TempDir dir;
+  TinyStoreOptions o;
+  o.nodes = 9000;
+  o.edges = 30000;
+  o.features = 70;
+  o.shard_rows = 2048;
+  for (const char* name : {"a", "b"}) (void)make_tiny_store(dir.path() / name, o);
+  const Store roomy(dir.path() / "a");
+  const Store tight(dir.path() / "b");
+  TrainOptions options = sgc_options(dir.path(), 3, false);
+  options.threads = 2;
+  const std::vector<float> memory = trained(roomy, options);
+  const Model model = build_model(options.model, options.method, o.features, o.classes);
+  options.host_memory = plan_memory(options, tight.info(), model, options.threads).least;
+  CHECK(trained(tight, options) == memory);
 }
 
 }  // namespace
