@@ -50,6 +50,8 @@ class Method {
                                   const StepObserver<T>& observer) = 0;
   // Exact logits of all nodes under the present parameters, dropout off. Valid until the next call of any member.
   virtual const RowStore& logits() = 0;
+  // The same where only the rows of the store's splits will be read; others may be missing.
+  virtual const RowStore& split_logits() { return logits(); }
   // X^{last hidden layer} under the present parameters (for --embeddings), after a call of logits().
   virtual const RowStore& embeddings() = 0;
   // Whether the next epoch, begun by prepare() from parameters, moments and step counter alone, gives the bits that it

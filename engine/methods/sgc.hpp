@@ -1,28 +1,36 @@
 // SGC (Wu et al. 2019): a linear classifier on A^K X^0. The K products run once per store and are kept in
 // STORE/derived; what is left is a dense model, trained in mini-batches over the training nodes like the top group of
-// IGLU, one group named "head".
+// IGLU, one group named "head". Evaluation reads and writes only the chunks of rows that hold nodes of a split.
 #pragma once
+
+#include <span>
+#include <vector>
 
 #include "engine/methods/layer_steps.hpp"
 #include "engine/methods/method.hpp"
-#include "engine/methods/sweep.hpp"
 
 namespace strata {
 
 template <class T>
 class SgcMethod final : public Method<T> {
  public:
-  explicit SgcMethod(Session<T>& session) : session_(session), rows_(session), steps_(session) {}
-  void prepare() override { fresh_ = false; }
+  explicit SgcMethod(Session<T>& session);
+  void prepare() override { fresh_ = Fresh::nothing; }
   EpochReport train_epoch(std::uint32_t epoch, const EpochBatches* batches, const StepObserver<T>& observer) override;
   const RowStore& logits() override;
+  const RowStore& split_logits() override;
   const RowStore& embeddings() override { return session_.aggregate; }  // A^K X^0
+  [[nodiscard]] std::span<const std::uint32_t> split_chunks() const { return split_chunks_; }
 
  private:
+  // Which rows of the logits belong to the present parameters.
+  enum class Fresh : std::uint8_t { nothing, splits, all };
+
   Session<T>& session_;
-  ForwardRows<T> rows_;
+  RowStore logits_;
   LayerSteps<T> steps_;
-  bool fresh_ = false;  // the logits belong to the present parameters
+  std::vector<std::uint32_t> split_chunks_;  // ascending
+  Fresh fresh_ = Fresh::nothing;
 };
 
 extern template class SgcMethod<float>;

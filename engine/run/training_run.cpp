@@ -211,7 +211,7 @@ void TrainingRun::finish_epoch(std::uint32_t epoch, const EpochReport& report, E
 }
 
 EpochScores TrainingRun::evaluate_splits() {
-  const RowStore& logits = method_->logits();
+  const RowStore& logits = method_->split_logits();
   const Objective<float>& objective = session_->objective;
   const auto score = [&](std::span<const NodeId> nodes) -> std::optional<SplitScore> {
     if (nodes.empty()) return std::nullopt;
@@ -262,7 +262,9 @@ void TrainingRun::write_results() {
   if (options_.epochs == 0 && !state_.last) state_.last = evaluate_splits();
   if (options_.predict != "none") {
     const Array<NodeId> ids = select_nodes(options_.predict, store_, budget_);
-    export_rows(method_->logits(), ids.span(), store_, directory_.predictions(), directory_.prediction_ids(), budget_);
+    const bool of_splits = options_.predict == "splits" || options_.predict == "test";
+    export_rows(of_splits ? method_->split_logits() : method_->logits(), ids.span(), store_, directory_.predictions(),
+                directory_.prediction_ids(), budget_);
     predicted_rows_ = ids.size();
   }
   if (options_.embeddings != "none") {

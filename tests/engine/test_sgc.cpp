@@ -1,6 +1,8 @@
 // SGC: powers of A on the features, kept in the store, and a linear model on the last one.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "engine/methods/sgc.hpp"
 #include "engine/plan.hpp"
 #include "kernels/base/error.hpp"
@@ -91,6 +93,36 @@ TEST_CASE("every power is kept in the store; with some of them kept the bits are
   CHECK(has_derived(used, "aggregate-sym-fp32-power3"));
   CHECK(trained(used, sgc_options(dir.path(), 3, false)) == alone);  // nothing left to compute
   CHECK_FALSE(trained(used, sgc_options(dir.path(), 2, false)) == alone);
+}
+
+TEST_CASE("evaluation computes the chunks that hold nodes of a split, to the bits of computing all") {
+  TempDir dir;
+  TinyStoreOptions o;
+  o.nodes = 9000;
+  o.edges = 9000;
+  o.labelled = 0.0008;  // about seven nodes in nine chunks
+  const TinyGraph graph = make_tiny_store(dir.path() / "store", o);
+  const Store store(dir.path() / "store");
+  std::vector<NodeId> ids = graph.train;
+  ids.insert(ids.end(), graph.valid.begin(), graph.valid.end());
+  ids.insert(ids.end(), graph.test.begin(), graph.test.end());
+  std::sort(ids.begin(), ids.end());
+  std::vector<std::uint32_t> chunks;
+  for (const NodeId id : ids) chunks.push_back(id / kChunkRows);
+  chunks.erase(std::unique(chunks.begin(), chunks.end()), chunks.end());
+  REQUIRE(chunks.size() < 9);
+  Engine<float> engine(store, sgc_options(dir.path(), 2, false));
+  SgcMethod<float> method(engine.session);
+  method.prepare();
+  CHECK(std::vector<std::uint32_t>(method.split_chunks().begin(), method.split_chunks().end()) == chunks);
+  for (std::uint32_t epoch = 1; epoch <= 2; ++epoch) {
+    (void)method.train_epoch(epoch, nullptr, {});
+    std::vector<float> part(ids.size() * o.classes), all(part);
+    read_rows<float>(method.split_logits(), ids, {part.data(), ids.size(), o.classes});
+    read_rows<float>(method.logits(), ids, {all.data(), ids.size(), o.classes});
+    CHECK(part == all);
+    CHECK(std::any_of(part.begin(), part.end(), [](float v) { return v != 0; }));
+  }
 }
 
 TEST_CASE("the powers come out the same when the rows do not fit in memory") {
