@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "engine/external_spmm.hpp"
 #include "engine/session.hpp"
 #include "kernels/base/error.hpp"
 #include "storage/derived.hpp"
@@ -41,7 +42,8 @@ RowStore attach_kept(Session<T>& session, const std::string& key) {
 template <class T>
 RowStore aggregated(Session<T>& session, const RowStore& x, const std::string& key) {
   RowStore z = session.make_rows("Z1", session.store.info().feature_dim);
-  session.aggregate_rows(false, x, nullptr, z);
+  if (session.options.explain) return z;  // nothing will be read
+  ExternalSpmm<T>(session, "1", false, x.shape(), nullptr, z).run(&x, false);
   if (session.options.codec == Codec::fp64) return z;  // verification
   try {
     keep(session.store, key, z, session.budget);

@@ -59,6 +59,20 @@ const std::vector<ShardInfo>& Graph<T>::infos(bool transposed) const {
 }
 
 template <class T>
+std::uint64_t Graph<T>::edges(bool transposed) const {
+  std::uint64_t sum = 0;
+  for (const ShardInfo& info : infos(transposed)) sum += info.edges;
+  return sum;
+}
+
+template <class T>
+std::uint64_t Graph<T>::file_bytes(bool transposed) const {
+  std::uint64_t sum = 0;
+  for (const ShardInfo& info : infos(transposed)) sum += info.file_bytes;
+  return sum;
+}
+
+template <class T>
 void Graph<T>::make_resident() {
   if (resident_ || aggregation_ == Aggregation::none) return;
   for (std::size_t s = 0; s < shard_count(false); ++s) in_shards_.push_back(open_shard(false, s));

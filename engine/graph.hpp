@@ -29,6 +29,8 @@ class Graph {
   [[nodiscard]] Shard open_shard(bool transposed, std::size_t index) const;
 
   [[nodiscard]] const std::vector<ShardInfo>& infos(bool transposed) const;
+  [[nodiscard]] std::uint64_t edges(bool transposed) const;
+  [[nodiscard]] std::uint64_t file_bytes(bool transposed) const;
 
  private:
   const Store* store_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -79,25 +80,73 @@ class BackwardRun {
         nodes_(pass.nodes, session.nodes()),
         scratch_(session.scratch) {
     STRATA_ASSERT(pass.output == nullptr || (pass.nodes.empty() && pass.alpha != nullptr));
-    STRATA_ASSERT(pass.nodes.empty() || (pass.dz == nullptr && pass.dx == nullptr));
-    const bool past = layer_.passed() && (layer_.aggregates() ? pass.dx : pass.dz) != nullptr;
+    STRATA_ASSERT(pass.nodes.empty() || !pass.wants_inputs());
+    const bool past = layer_.passed() && (layer_.aggregates() ? pass.dx != nullptr : pass.dz.store != nullptr);
     STRATA_ASSERT(!past || pass.alpha != nullptr);
     STRATA_ASSERT(!past || layer_.skip == 1 || pass.above != nullptr);
-    read_above_ = past && layer_.skip != 1;
-    const TileNeeds needs{true, pass.parameters, pass.dz != nullptr || pass.dx != nullptr, past};
+    if (past && layer_.skip != 1) above_ = pass.above;
+    const TileNeeds needs{true, pass.parameters, pass.wants_inputs(), past};
     for (std::size_t s = 0; s < std::min(session.workers.slots(), nodes_.tiles()); ++s) {
       slots_.push_back({{layer_, pass.layer, session.parameters, needs, scratch_, s}, {}, {}, false});
     }
   }
 
   PassTotals run() {
-    session_.workers.ordered(
-        nodes_.tiles(), [&](std::size_t t, std::size_t s) { work(t, slots_[s]); },
-        [&](std::size_t, std::size_t s) { reduce(slots_[s]); });
+    std::optional<Schedule::Scope> scope;
+    ReadAhead own(session_.options.prefetch);
+    if (pass_.scan == nullptr) {
+      scope.emplace(session_.schedule, session_.buffers, name());
+      note(*scope);
+      if (!scope->begin()) return {};
+      plan_reads(own);
+    }
+    ReadAhead& ahead = pass_.scan != nullptr ? *pass_.scan : own;
+    session_.workers.ordered(nodes_.tiles(), {.before = [&](std::size_t) { ahead.advance(); },
+                                              .work = [&](std::size_t t, std::size_t s) { work(t, slots_[s]); },
+                                              .reduce = [&](std::size_t, std::size_t s) { reduce(slots_[s]); }});
     return totals_;
   }
 
  private:
+  [[nodiscard]] std::string name() const {
+    return (pass_.parameters ? "gradients " : "backward ") + std::to_string(pass_.layer + 1);
+  }
+
+  void note(Schedule::Scope& scope) const {
+    using Kind = StoreUse::Kind;
+    const bool scattered = !nodes_.whole_chunks();
+    const auto reads = [&](const RowStore* store) {
+      if (store != nullptr) scope.use(*store, 0, store->shape().panels(), Kind::read, scattered);
+    };
+    reads(pass_.inputs.z);
+    reads(pass_.inputs.root);
+    reads(pass_.output);
+    reads(pass_.alpha);
+    reads(above_);
+    pass_.dz.note(scope);
+    if (pass_.dx != nullptr) scope.use(*pass_.dx, Kind::overwrite);
+    if (pass_.dz.spmm != nullptr) scope.takes(pass_.dz.spmm->memory_bytes());
+    scope.works(name() + (pass_.wants_inputs() ? " with inputs" : ""), static_cast<double>(session_.nodes()));
+  }
+
+  void plan_reads(ReadAhead& ahead) const {
+    if (!nodes_.whole_chunks()) return;
+    for (const RowStore* store : {pass_.inputs.z, pass_.inputs.root, pass_.output, pass_.alpha, above_}) {
+      if (store != nullptr) ahead.add(*store);
+    }
+    if (pass_.alpha != nullptr) {
+      ahead.all_chunks(nodes_.tiles());
+      return;
+    }
+    std::vector<std::uint32_t> chunks;  // that have rows to train on
+    for (std::size_t c = 0; c < nodes_.tiles(); ++c) {
+      if (session_.objective.any_training(static_cast<NodeId>(c * kChunkRows), pass_.inputs.z->shape().chunk_rows(c))) {
+        chunks.push_back(static_cast<std::uint32_t>(c));
+      }
+    }
+    ahead.chunks(std::move(chunks));
+  }
+
   void work(std::size_t t, Slot<T>& slot) {
     LayerTile<T>& tile = slot.tile;
     slot.totals = {};
@@ -117,9 +166,9 @@ class BackwardRun {
       tile.forward(pass_.masks);
     }
     fill_dy(t, slot);
-    if (read_above_) read_chunk<T>(*pass_.above, t, tile.past());
+    if (above_ != nullptr) read_chunk<T>(*above_, t, tile.past());
     tile.backward(pass_.masks);
-    if (pass_.dz != nullptr) write_chunk<T>(*pass_.dz, t, tile.dz());
+    if (pass_.wants_inputs()) pass_.dz.write(t, tile.dz());
     if (pass_.dx != nullptr) write_chunk<T>(*pass_.dx, t, tile.dx());
   }
 
@@ -141,9 +190,9 @@ class BackwardRun {
 
   // A chunk without training rows adds nothing to the loss: its gradients are zero.
   void write_zeros(std::size_t t, LayerTile<T>& tile) {
-    if (pass_.dz != nullptr) {
+    if (pass_.wants_inputs()) {
       zero(tile.dz());
-      write_chunk<T>(*pass_.dz, t, tile.dz());
+      pass_.dz.write(t, tile.dz());
     }
     if (pass_.dx != nullptr) {
       zero(tile.dx());
@@ -167,7 +216,7 @@ class BackwardRun {
   const BackwardPass<T>& pass_;
   const LayerSpec& layer_;
   TileNodes nodes_;
-  bool read_above_ = false;
+  const RowStore* above_ = nullptr;  // pass.above, where it is read
   ScratchMemory::Use scratch_;
   std::vector<Slot<T>> slots_;
   PassTotals totals_;
@@ -177,8 +226,18 @@ class BackwardRun {
 
 template <class T>
 void forward_pass(Session<T>& session, std::size_t layer, const LayerInputs& inputs, const Masks& masks,
-                  RowStore& out) {
+                  const RowSink<T>& out) {
   const LayerSpec& spec = session.model.layers[layer];
+  Schedule::Scope scope(session.schedule, session.buffers, "forward " + std::to_string(layer + 1));
+  scope.use(*inputs.z, StoreUse::Kind::read);
+  if (inputs.root != nullptr) scope.use(*inputs.root, StoreUse::Kind::read);
+  const bool reads_skip = spec.skip > 0 && !LayerTile<T>::skip_is_x(spec);
+  if (reads_skip) scope.use(*inputs.skip, StoreUse::Kind::read);
+  out.note(scope);
+  if (out.spmm != nullptr) scope.takes(out.spmm->memory_bytes());
+  scope.works("forward " + std::to_string(layer + 1), static_cast<double>(session.nodes()));
+  if (!scope.begin()) return;
+
   const TileNodes nodes({}, session.nodes());
   struct ForwardSlot {
     LayerTile<T> tile;
@@ -189,17 +248,50 @@ void forward_pass(Session<T>& session, std::size_t layer, const LayerInputs& inp
   for (std::size_t s = 0; s < std::min(session.workers.slots(), nodes.tiles()); ++s) {
     slots.push_back({{spec, layer, session.parameters, TileNeeds{}, scratch, s}, {}});
   }
-  session.workers.ordered(
-      nodes.tiles(),
-      [&](std::size_t t, std::size_t s) {
-        ForwardSlot& slot = slots[s];
-        slot.tile.begin(nodes.ids(t, slot.ids));
-        read_inputs(inputs, slot.tile, true, t);
-        if (spec.skip > 0 && !LayerTile<T>::skip_is_x(spec)) read_chunk<T>(*inputs.skip, t, slot.tile.skip());
-        slot.tile.forward(masks);
-        write_chunk<T>(out, t, slot.tile.y());
-      },
-      [](std::size_t, std::size_t) {});
+  ReadAhead ahead(session.options.prefetch);
+  ahead.add(*inputs.z);
+  if (inputs.root != nullptr) ahead.add(*inputs.root);
+  if (reads_skip) ahead.add(*inputs.skip);
+  ahead.all_chunks(nodes.tiles());
+  session.workers.ordered(nodes.tiles(), {.before = [&](std::size_t) { ahead.advance(); },
+                                          .work =
+                                              [&](std::size_t t, std::size_t s) {
+                                                ForwardSlot& slot = slots[s];
+                                                slot.tile.begin(nodes.ids(t, slot.ids));
+                                                read_inputs(inputs, slot.tile, true, t);
+                                                if (reads_skip) read_chunk<T>(*inputs.skip, t, slot.tile.skip());
+                                                slot.tile.forward(masks);
+                                                out.write(t, slot.tile.y());
+                                              },
+                                          .reduce = {}});
+}
+
+template <class T>
+StepScan<T>::StepScan(Session<T>& session, std::size_t layer, const LayerInputs& inputs, const RowStore* alpha,
+                      const std::vector<std::vector<NodeId>>& batches)
+    : scope_(session.schedule, session.buffers, "steps " + std::to_string(layer + 1)),
+      ahead_(session.options.prefetch) {
+  std::vector<std::uint32_t> chunks;
+  std::vector<bool> seen(divide_up(session.nodes(), kChunkRows));
+  bool scattered = false;
+  for (const std::vector<NodeId>& nodes : batches) {
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+      const std::size_t chunk = nodes[i] / kChunkRows;
+      if (i > 0 && nodes[i - 1] / kChunkRows == chunk) continue;
+      scattered = scattered || seen[chunk];
+      seen[chunk] = true;
+      chunks.push_back(static_cast<std::uint32_t>(chunk));
+    }
+  }
+  double rows = 0;
+  for (const std::vector<NodeId>& nodes : batches) rows += static_cast<double>(nodes.size());
+  for (const RowStore* store : {inputs.z, inputs.root, alpha}) {
+    if (store == nullptr) continue;
+    scope_.use(*store, 0, store->shape().panels(), StoreUse::Kind::read, scattered);
+    ahead_.add(*store);
+  }
+  scope_.works("steps " + std::to_string(layer + 1), rows);
+  ahead_.chunks(std::move(chunks));
 }
 
 template <class T>
@@ -212,32 +304,36 @@ PassTotals backward_to_inputs(Session<T>& session, BackwardPass<T> pass, const R
   const LayerSpec& layer = session.model.layers[pass.layer];
   if (below == nullptr) return backward_pass(session, pass);
   if (!layer.aggregates()) {
-    pass.dz = below;
+    pass.dz.store = below;
     return backward_pass(session, pass);
   }
   const std::string number = std::to_string(pass.layer + 1);
-  RowStore dz = session.make_alpha("gradient at Z" + number, layer.z_width());
-  pass.dz = &dz;
   // A residual past a layer without a root term is, but for a mask, rows that lie in a store already.
   const bool masked = pass.masks.on && layer.output_dropout > 0;
   if (layer.has_root() || (layer.passed() && masked)) pass.dx = below;
   const RowStore* add = pass.dx;
   if (add == nullptr && layer.passed()) add = layer.skip == 1 ? pass.alpha : pass.above;
-  const PassTotals totals = backward_pass(session, pass);
-  if (!layer.transform_first) {
-    session.aggregate_rows(true, dz, add, *below);
-    return totals;
+  RowStore v;
+  if (layer.transform_first) v = session.make_alpha("gradient at U" + number, layer.out);
+  RowStore& out = layer.transform_first ? v : *below;
+  const RowShape dz_shape{session.nodes(), layer.z_width(), session.options.alpha_codec};
+  RowStore dz;  // what SpMM does not hold itself
+  PassTotals totals;
+  {
+    ExternalSpmm<T> spmm(session, "back " + number, true, dz_shape, layer.transform_first ? nullptr : add, out);
+    if (spmm.taken_panels() < dz_shape.panels()) dz = session.make_alpha("gradient at Z" + number, dz_shape.cols);
+    pass.dz = {dz ? &dz : nullptr, &spmm, false};
+    totals = backward_pass(session, pass);
+    spmm.run(dz ? &dz : nullptr, spmm.taken_panels() > 0);
   }
-  RowStore v = session.make_alpha("gradient at U" + number, layer.out);
-  session.aggregate_rows(true, dz, nullptr, v);
-  dz.release();
-  project_backward(session, pass.layer, x, v, add, *below);
+  if (layer.transform_first) project_backward(session, pass.layer, x, v, add, *below);
   return totals;
 }
 
-#define STRATA_INSTANTIATE(T)                                                                           \
-  template void forward_pass<T>(Session<T>&, std::size_t, const LayerInputs&, const Masks&, RowStore&); \
-  template PassTotals backward_pass<T>(Session<T>&, const BackwardPass<T>&);                            \
+#define STRATA_INSTANTIATE(T)                                                                                   \
+  template void forward_pass<T>(Session<T>&, std::size_t, const LayerInputs&, const Masks&, const RowSink<T>&); \
+  template class StepScan<T>;                                                                                   \
+  template PassTotals backward_pass<T>(Session<T>&, const BackwardPass<T>&);                                    \
   template PassTotals backward_to_inputs<T>(Session<T>&, BackwardPass<T>, const RowStore&, RowStore*);
 STRATA_INSTANTIATE(float)
 STRATA_INSTANTIATE(double)

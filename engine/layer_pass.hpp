@@ -4,6 +4,7 @@
 
 #include <span>
 
+#include "engine/external_spmm.hpp"
 #include "engine/layer_tile.hpp"
 #include "engine/session.hpp"
 
@@ -20,7 +21,8 @@ struct LayerInputs {
 
 // out <- X^k for all rows.
 template <class T>
-void forward_pass(Session<T>& session, std::size_t layer, const LayerInputs& inputs, const Masks& masks, RowStore& out);
+void forward_pass(Session<T>& session, std::size_t layer, const LayerInputs& inputs, const Masks& masks,
+                  const RowSink<T>& out);
 
 template <class T>
 struct BackwardPass {
@@ -35,8 +37,11 @@ struct BackwardPass {
   T loss_scale = 1;                 // the loss is loss_scale * sum over training rows
   std::span<const NodeId> nodes;    // ascending; empty: all rows
   bool parameters = false;          // add this pass's gradients to the session's (zero them before)
-  RowStore* dz = nullptr;           // gradient at the aggregate, all rows; null: not wanted
+  RowSink<T> dz;                    // gradient at the aggregate, all rows; empty: not wanted
   RowStore* dx = nullptr;           // gradient at X^{k-1} beside the aggregate: root term, residual; all rows
+  ReadAhead* scan = nullptr;        // of the scan over many batches that this one is a part of
+
+  [[nodiscard]] bool wants_inputs() const { return dz.store != nullptr || dz.spmm != nullptr || dx != nullptr; }
 };
 
 struct PassTotals {
@@ -44,6 +49,22 @@ struct PassTotals {
   std::uint64_t counted = 0;  // training rows
   double inner = 0;           // sum of <alpha_i, X_i> over the rows (alpha != null)
   std::uint64_t rows = 0;
+};
+
+// The steps of one layer's mini-batches as one pass over its rows: what they read is read ahead from batch to batch.
+// batches: ascending nodes each, in their order.
+template <class T>
+class StepScan {
+ public:
+  StepScan(Session<T>& session, std::size_t layer, const LayerInputs& inputs, const RowStore* alpha,
+           const std::vector<std::vector<NodeId>>& batches);
+  // False in a dry run: take no step.
+  [[nodiscard]] bool begin() { return scope_.begin(); }
+  [[nodiscard]] ReadAhead* ahead() { return &ahead_; }
+
+ private:
+  Schedule::Scope scope_;
+  ReadAhead ahead_;
 };
 
 template <class T>

@@ -68,6 +68,7 @@ struct TrainOptions {
   Codec codec = Codec::fp32;        // X and Z
   Codec alpha_codec = Codec::fp32;  // alpha and gradients at aggregates
   std::uint32_t threads = 0;        // 0: all cores
+  bool prefetch = true;             // read ahead of the passes
   std::uint32_t eval_every = 1;
   std::uint32_t checkpoint_every = 10;
   std::uint32_t save_steps = 0;

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
-#include "engine/external_spmm.hpp"
 #include "engine/layer_tile.hpp"
+#include "engine/spmm_gather.hpp"
 #include "storage/shard.hpp"
 
 namespace strata {
@@ -13,6 +13,7 @@ namespace {
 
 // Bytes of bookkeeping per tile of a row store (buffer manager).
 constexpr std::uint64_t kTileBookkeeping = 64;
+constexpr std::uint64_t kMostReadAhead = std::uint64_t{48} << 20;
 
 RowShape rows_of(const StoreInfo& store, std::size_t cols, Codec codec) { return {store.nodes, cols, codec}; }
 
@@ -77,20 +78,15 @@ std::vector<PlannedStore> plan_stores(const TrainOptions& options, const StoreIn
   return plan;
 }
 
-std::uint64_t MemoryPlan::gather_limit(std::uint64_t budget) const {
-  const std::uint64_t other = fixed + transient + spmm_overhead;
-  const std::uint64_t kept = fits ? graph + stores + workspace : 0;
-  return budget > other + kept ? budget - other - kept : 0;
-}
-
 MemoryPlan plan_memory(const TrainOptions& options, const StoreInfo& store, const Model& model, std::uint32_t threads) {
   MemoryPlan plan;
   const std::uint64_t slots = threads + (threads > 1 ? 1 : 0);
-  const std::uint64_t largest_tile = kChunkRows * kPanelColumns * sizeof(float);
-  const std::uint64_t pins = (slots + 1) * largest_tile;
-  std::uint64_t tiles = 0;
+  std::uint64_t tiles = 0, largest_tile = 0;
+  std::size_t most_panels = 1;
   for (const PlannedStore& s : plan_stores(options, store, model)) {
     plan.stores += s.shape.total_slot_bytes();
+    largest_tile = std::max<std::uint64_t>(largest_tile, s.shape.rows > 0 ? s.shape.tile_slot(0, 0) : 0);
+    most_panels = std::max(most_panels, std::min(ChunkPins::kMost, s.shape.panels()));
     tiles += s.shape.chunks() * s.shape.panels();
     if (s.name != "features") plan.scratch_disk += s.shape.total_slot_bytes();
   }
@@ -98,7 +94,7 @@ MemoryPlan plan_memory(const TrainOptions& options, const StoreInfo& store, cons
   plan.transient = 8 * store.nodes;
   for (const LayerSpec& layer : model.layers) {
     const auto bytes = LayerTile<float>::memory_bytes(layer, group_size(model, layer.group), {true, true, true});
-    plan.workspace = std::max(plan.workspace, slots * bytes + pins);
+    plan.workspace = std::max(plan.workspace, slots * bytes);
   }
   std::uint64_t widest = 0;
   std::uint64_t shard = 0;
@@ -108,24 +104,36 @@ MemoryPlan plan_memory(const TrainOptions& options, const StoreInfo& store, cons
       shard = std::max(shard, Shard::memory_bytes(info));
     }
   }
+  // Every worker reads one group of panels while another is written, and as much again may be on its way to the disk.
+  plan.pins = (2 * slots + 2) * most_panels * largest_tile;
+  plan.read_ahead = std::max(std::min(options.host_memory / 16, kMostReadAhead), plan.pins / 2);
   for (std::size_t l = 0; l < model.layers.size(); ++l) {
     const LayerSpec& layer = model.layers[l];
     if (!layer.aggregates()) continue;
     const std::size_t width = layer.z_width();
     widest = std::max<std::uint64_t>(widest, width);
-    const auto gather = [&](Codec codec, Codec out_codec) {
+    const auto gathers = [&](Codec codec, Codec out_codec) {
+      const RowShape source = rows_of(store, width, codec);
       plan.gather_full = std::max<std::uint64_t>(plan.gather_full, store.nodes * encoded_row_bytes(codec, width));
-      plan.gather_least = std::max(plan.gather_least, least_gather_bytes(store.nodes, width, codec, out_codec));
+      plan.gather_least = std::max(plan.gather_least, least_gather_bytes(source, out_codec));
     };
-    gather(l == 0 ? store.feature_codec : options.codec, options.codec);
-    if (layer.hops > 1) gather(options.codec, options.codec);
-    if (l > 0) gather(options.alpha_codec, options.alpha_codec);
+    gathers(l == 0 ? store.feature_codec : options.codec, options.codec);
+    if (layer.hops > 1) gathers(options.codec, options.codec);
+    if (l > 0) gathers(options.alpha_codec, options.alpha_codec);
   }
-  plan.spmm_overhead = slots * kChunkRows * widest * sizeof(float) + shard + 2 * pins;
-  plan.least = plan.fixed + plan.transient + std::max(plan.workspace, plan.gather_least + plan.spmm_overhead);
-  plan.everything =
-      plan.fixed + plan.transient + plan.graph + plan.stores + plan.gather_full + plan.workspace + plan.spmm_overhead;
+  // SpMM's output tiles share the workspace of the dense passes.
+  plan.workspace =
+      std::max<std::uint64_t>(plan.workspace, slots * round_up(kChunkRows * widest * sizeof(float), kBlockAlignment));
+  plan.spmm_overhead = std::min<std::uint64_t>(3 * shard, plan.graph);
+  plan.least = plan.fixed + plan.transient + plan.workspace + plan.pins + plan.gather_least + plan.spmm_overhead;
+  plan.everything = plan.fixed + plan.transient + plan.graph + plan.stores + plan.gather_full + plan.workspace +
+                    plan.pins + plan.read_ahead;
   plan.fits = plan.everything <= options.host_memory;
+  const std::uint64_t others = plan.least - plan.gather_least + (plan.fits ? plan.graph + plan.stores : 0);
+  const std::uint64_t left = options.host_memory > others ? options.host_memory - others : 0;
+  const std::uint64_t window = std::min(plan.read_ahead, (left - std::min(left, plan.gather_least)) / 2);
+  plan.pins += window;
+  plan.gather_limit = left - window;
   return plan;
 }
 

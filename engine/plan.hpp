@@ -27,17 +27,23 @@ struct MemoryPlan {
   std::uint64_t transient = 0;    // for a while: degrees, permutations, scores
   std::uint64_t graph = 0;        // all shards open
   std::uint64_t stores = 0;       // all row stores
-  std::uint64_t workspace = 0;    // tiles of the widest dense pass, on all workers, and their pins
+  std::uint64_t workspace = 0;    // tiles of the widest dense pass, on all workers
+  std::uint64_t pins = 0;         // blocks pinned at the same time, and blocks on their way to and from the disk
+  std::uint64_t read_ahead = 0;   // of those, on their way from the disk
   std::uint64_t gather_full = 0;  // columns of the widest SpMM, all at once
   std::uint64_t gather_least = 0;   // the narrowest group of columns
-  std::uint64_t spmm_overhead = 0;  // SpMM's output tiles, pins and one open shard
+  std::uint64_t spmm_overhead = 0;  // open shards
   std::uint64_t least = 0;          // the smallest budget that works
   std::uint64_t everything = 0;     // the budget from which nothing is ever written to the cache
   std::uint64_t scratch_disk = 0;   // the row stores on disk, should all of them spill
   bool fits = false;                // everything <= options.host_memory
+  std::uint64_t gather_limit = 0;   // what SpMM may gather at most
 
-  // What SpMM may gather with this budget.
-  [[nodiscard]] std::uint64_t gather_limit(std::uint64_t budget) const;
+  // Left for blocks that stay in memory during a pass that takes `pass_bytes` itself.
+  [[nodiscard]] std::uint64_t cache_bytes(std::uint64_t budget, std::uint64_t pass_bytes) const {
+    const std::uint64_t taken = fixed + workspace + pins + pass_bytes;
+    return budget > taken ? budget - taken : 0;
+  }
 };
 
 [[nodiscard]] MemoryPlan plan_memory(const TrainOptions& options, const StoreInfo& store, const Model& model,

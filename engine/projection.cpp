@@ -44,21 +44,31 @@ std::vector<ProjectionTile<T>> make_tiles(Session<T>& session, const LayerSpec& 
 }  // namespace
 
 template <class T>
-void project_forward(Session<T>& session, std::size_t layer, const RowStore& x, RowStore& u) {
+void project_forward(Session<T>& session, std::size_t layer, const RowStore& x, const RowSink<T>& u) {
   const LayerSpec& spec = session.model.layers[layer];
   const std::size_t chunks = x.shape().chunks();
+  Schedule::Scope scope(session.schedule, session.buffers, "project " + std::to_string(layer + 1));
+  scope.use(x, StoreUse::Kind::read);
+  u.note(scope);
+  if (u.spmm != nullptr) scope.takes(u.spmm->memory_bytes());
+  scope.works("project " + std::to_string(layer + 1), static_cast<double>(x.shape().rows));
+  if (!scope.begin()) return;
+  ReadAhead ahead(session.options.prefetch);
+  ahead.add(x);
+  ahead.all_chunks(chunks);
   ScratchMemory::Use scratch(session.scratch);
   auto tiles = make_tiles(session, spec, chunks, false, scratch);
-  session.workers.ordered(
-      chunks,
-      [&](std::size_t chunk, std::size_t slot) {
-        ProjectionTile<T>& tile = tiles[slot];
-        const MatrixView<T> rows = read_padded<T>(x, chunk, tile.x);
-        const MatrixView<T> out(tile.u.data(), kChunkRows, spec.out);
-        cpu::linear_forward<T>(rows, session.parameters.matrix(spec.weight), nullptr, out, false);
-        write_chunk<T>(u, chunk, out);
-      },
-      [](std::size_t, std::size_t) {});
+  session.workers.ordered(chunks, {.before = [&](std::size_t) { ahead.advance(); },
+                                   .work =
+                                       [&](std::size_t chunk, std::size_t slot) {
+                                         ProjectionTile<T>& tile = tiles[slot];
+                                         const MatrixView<T> rows = read_padded<T>(x, chunk, tile.x);
+                                         const MatrixView<T> out(tile.u.data(), kChunkRows, spec.out);
+                                         cpu::linear_forward<T>(rows, session.parameters.matrix(spec.weight), nullptr,
+                                                                out, false);
+                                         u.write(chunk, out);
+                                       },
+                                   .reduce = {}});
 }
 
 template <class T>
@@ -66,29 +76,47 @@ void project_backward(Session<T>& session, std::size_t layer, const RowStore& x,
                       RowStore& below) {
   const LayerSpec& spec = session.model.layers[layer];
   const std::size_t chunks = x.shape().chunks();
+  Schedule::Scope scope(session.schedule, session.buffers, "project back " + std::to_string(layer + 1));
+  scope.use(x, StoreUse::Kind::read);
+  scope.use(v, StoreUse::Kind::read);
+  if (add != nullptr && add != &below) scope.use(*add, StoreUse::Kind::read);
+  scope.use(below, add == &below ? StoreUse::Kind::update : StoreUse::Kind::overwrite);
+  scope.works("project back " + std::to_string(layer + 1), static_cast<double>(x.shape().rows));
+  if (!scope.begin()) return;
+  ReadAhead ahead(session.options.prefetch);
+  ahead.add(x);
+  ahead.add(v);
+  if (add != nullptr) ahead.add(*add);
+  ahead.all_chunks(chunks);
   ScratchMemory::Use scratch(session.scratch);
   auto tiles = make_tiles(session, spec, chunks, true, scratch);
   T* total = session.parameters.gradients().data() + session.parameters.tensors()[spec.weight].offset;
   session.workers.ordered(
-      chunks,
-      [&](std::size_t chunk, std::size_t slot) {
-        ProjectionTile<T>& tile = tiles[slot];
-        const MatrixView<T> rows = read_padded<T>(x, chunk, tile.x);
-        const MatrixView<T> delta = read_padded<T>(v, chunk, tile.u);
-        const MatrixView<T> down(tile.below.data(), kChunkRows, spec.in);
-        cpu::linear_backward_weight<T>(delta, rows, {tile.gradient.data(), spec.out, spec.in}, false);
-        cpu::linear_backward_input<T>(delta, session.parameters.matrix(spec.weight), down, false);
-        if (add != nullptr) add_panels<T>(*add, chunk, 0, down);
-        write_chunk<T>(below, chunk, down);
-      },
-      [&](std::size_t, std::size_t slot) {
-        const std::span<T> part = tiles[slot].gradient;
-        for (std::size_t i = 0; i < part.size(); ++i) total[i] += part[i];
-      });
+      chunks, {.before = [&](std::size_t) { ahead.advance(); },
+               .work =
+                   [&](std::size_t chunk, std::size_t slot) {
+                     ProjectionTile<T>& tile = tiles[slot];
+                     const MatrixView<T> rows = read_padded<T>(x, chunk, tile.x);
+                     const MatrixView<T> delta = read_padded<T>(v, chunk, tile.u);
+                     const MatrixView<T> down(tile.below.data(), kChunkRows, spec.in);
+                     cpu::linear_backward_weight<T>(delta, rows, {tile.gradient.data(), spec.out, spec.in}, false);
+                     cpu::linear_backward_input<T>(delta, session.parameters.matrix(spec.weight), down, false);
+                     if (add == &below) {
+                       add_and_write_panels<T>(below, chunk, 0, down);
+                     } else {
+                       if (add != nullptr) add_panels<T>(*add, chunk, 0, down);
+                       write_chunk<T>(below, chunk, down);
+                     }
+                   },
+               .reduce =
+                   [&](std::size_t, std::size_t slot) {
+                     const std::span<T> part = tiles[slot].gradient;
+                     for (std::size_t i = 0; i < part.size(); ++i) total[i] += part[i];
+                   }});
 }
 
 #define STRATA_INSTANTIATE(T)                                                                                    \
-  template void project_forward<T>(Session<T>&, std::size_t, const RowStore&, RowStore&);                        \
+  template void project_forward<T>(Session<T>&, std::size_t, const RowStore&, const RowSink<T>&);                \
   template void project_backward<T>(Session<T>&, std::size_t, const RowStore&, const RowStore&, const RowStore*, \
                                     RowStore&);
 STRATA_INSTANTIATE(float)

@@ -3,13 +3,14 @@
 // of it.
 #pragma once
 
+#include "engine/external_spmm.hpp"
 #include "engine/session.hpp"
 
 namespace strata {
 
 // u <- X W^T, all rows.
 template <class T>
-void project_forward(Session<T>& session, std::size_t layer, const RowStore& x, RowStore& u);
+void project_forward(Session<T>& session, std::size_t layer, const RowStore& x, const RowSink<T>& u);
 
 // Adds V^T X to the gradient of W, and writes V W (+ add, may be below itself) to `below`.
 template <class T>

@@ -21,29 +21,58 @@ std::size_t run_end(std::span<const NodeId> ids, std::size_t first, std::size_t 
   return last;
 }
 
+// values += the decoded rows of a tile, as many as `values` has.
+template <class T>
+void add_tile(Codec codec, const std::byte* tile, MatrixView<T> values) {
+  constexpr std::size_t kBlock = 64;  // rows decoded at a time
+  T block[kBlock * kPanelColumns];
+  const std::size_t width = values.cols;
+  const std::size_t row_bytes = panel_row_bytes(codec, width);
+  for (std::size_t first = 0; first < values.rows; first += kBlock) {
+    const std::size_t count = std::min(kBlock, values.rows - first);
+    cpu::decode_panel<T>(codec, tile + first * row_bytes, row_bytes, {block, count, width});
+    for (std::size_t r = 0; r < count; ++r) {
+      T* to = values.row(first + r);
+      for (std::size_t c = 0; c < width; ++c) to[c] += block[r * width + c];
+    }
+  }
+}
+
 }  // namespace
 
 template <class T>
-void read_chunk(const RowStore& store, std::size_t chunk, MatrixView<T> out) {
+void read_panels(const RowStore& store, std::size_t chunk, std::size_t first_panel, MatrixView<T> out) {
   const RowShape& shape = store.shape();
-  STRATA_ASSERT(out.cols == shape.cols && out.rows >= shape.chunk_rows(chunk));
-  for (std::size_t p = 0; p < shape.panels(); ++p) {
-    const std::size_t width = panel_width(shape.cols, p);
-    const Pin pin = store.pin_read(chunk, p);
-    cpu::decode_panel<T>(shape.codec, pin.bytes().data(), panel_row_bytes(shape.codec, width),
-                         columns(out, p * kPanelColumns, width, shape.chunk_rows(chunk)));
+  const std::size_t count = panel_count(out.cols);
+  for (std::size_t first = 0; first < count; first += ChunkPins::kMost) {
+    ChunkPins pins;
+    store.pin_read(chunk, first_panel + first, std::min(ChunkPins::kMost, count - first), pins);
+    for (std::size_t i = 0; i < pins.count(); ++i) {
+      const std::size_t width = panel_width(shape.cols, first_panel + first + i);
+      cpu::decode_panel<T>(shape.codec, pins.bytes(i).data(), panel_row_bytes(shape.codec, width),
+                           columns(out, (first + i) * kPanelColumns, width, shape.chunk_rows(chunk)));
+    }
   }
+}
+
+template <class T>
+void read_chunk(const RowStore& store, std::size_t chunk, MatrixView<T> out) {
+  STRATA_ASSERT(out.cols == store.shape().cols && out.rows >= store.shape().chunk_rows(chunk));
+  read_panels(store, chunk, 0, out);
 }
 
 template <class T>
 void write_panels(RowStore& store, std::size_t chunk, std::size_t first_panel, MatrixView<const T> values) {
   const RowShape& shape = store.shape();
   const std::size_t count = panel_count(values.cols);
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::size_t width = panel_width(shape.cols, first_panel + i);
-    Pin pin = store.pin_overwrite(chunk, first_panel + i);
-    cpu::encode_panel<T>(shape.codec, columns(values, i * kPanelColumns, width, shape.chunk_rows(chunk)),
-                         pin.bytes().data(), panel_row_bytes(shape.codec, width));
+  for (std::size_t first = 0; first < count; first += ChunkPins::kMost) {
+    ChunkPins pins;
+    store.pin_overwrite(chunk, first_panel + first, std::min(ChunkPins::kMost, count - first), pins);
+    for (std::size_t i = 0; i < pins.count(); ++i) {
+      const std::size_t width = panel_width(shape.cols, first_panel + first + i);
+      cpu::encode_panel<T>(shape.codec, columns(values, (first + i) * kPanelColumns, width, shape.chunk_rows(chunk)),
+                           pins.bytes(i).data(), panel_row_bytes(shape.codec, width));
+    }
   }
 }
 
@@ -56,20 +85,30 @@ void write_chunk(RowStore& store, std::size_t chunk, MatrixView<const T> values)
 template <class T>
 void add_panels(const RowStore& store, std::size_t chunk, std::size_t first_panel, MatrixView<T> values) {
   const RowShape& shape = store.shape();
-  const std::size_t rows = shape.chunk_rows(chunk);
-  constexpr std::size_t kBlock = 64;  // rows decoded at a time
-  T block[kBlock * kPanelColumns];
-  for (std::size_t i = 0; i < panel_count(values.cols); ++i) {
-    const std::size_t width = panel_width(shape.cols, first_panel + i);
-    const std::size_t row_bytes = panel_row_bytes(shape.codec, width);
-    const Pin pin = store.pin_read(chunk, first_panel + i);
-    for (std::size_t first = 0; first < rows; first += kBlock) {
-      const std::size_t count = std::min(kBlock, rows - first);
-      cpu::decode_panel<T>(shape.codec, pin.bytes().data() + first * row_bytes, row_bytes, {block, count, width});
-      for (std::size_t r = 0; r < count; ++r) {
-        T* to = values.row(first + r) + i * kPanelColumns;
-        for (std::size_t c = 0; c < width; ++c) to[c] += block[r * width + c];
-      }
+  const std::size_t count = panel_count(values.cols);
+  for (std::size_t first = 0; first < count; first += ChunkPins::kMost) {
+    ChunkPins pins;
+    store.pin_read(chunk, first_panel + first, std::min(ChunkPins::kMost, count - first), pins);
+    for (std::size_t i = 0; i < pins.count(); ++i) {
+      const std::size_t width = panel_width(shape.cols, first_panel + first + i);
+      add_tile(shape.codec, pins.bytes(i).data(),
+               columns(values, (first + i) * kPanelColumns, width, shape.chunk_rows(chunk)));
+    }
+  }
+}
+
+template <class T>
+void add_and_write_panels(RowStore& store, std::size_t chunk, std::size_t first_panel, MatrixView<T> values) {
+  const RowShape& shape = store.shape();
+  const std::size_t count = panel_count(values.cols);
+  for (std::size_t first = 0; first < count; first += ChunkPins::kMost) {
+    ChunkPins pins;
+    store.pin_update(chunk, first_panel + first, std::min(ChunkPins::kMost, count - first), pins);
+    for (std::size_t i = 0; i < pins.count(); ++i) {
+      const std::size_t width = panel_width(shape.cols, first_panel + first + i);
+      const MatrixView<T> part = columns(values, (first + i) * kPanelColumns, width, shape.chunk_rows(chunk));
+      add_tile(shape.codec, pins.bytes(i).data(), part);
+      cpu::encode_panel<T>(shape.codec, part, pins.bytes(i).data(), panel_row_bytes(shape.codec, width));
     }
   }
 }
@@ -83,14 +122,18 @@ void read_rows(const RowStore& store, std::span<const NodeId> ids, MatrixView<T>
     const std::size_t chunk = ids[begin] / kChunkRows;
     const auto beyond = std::lower_bound(ids.begin() + begin, ids.end(), (chunk + 1) * kChunkRows);
     const std::size_t end = static_cast<std::size_t>(beyond - ids.begin());
-    for (std::size_t p = 0; p < shape.panels(); ++p) {
-      const std::size_t width = panel_width(shape.cols, p);
-      const std::size_t row_bytes = panel_row_bytes(shape.codec, width);
-      const Pin pin = store.pin_read(chunk, p);
+    for (std::size_t p = 0; p < shape.panels(); p += ChunkPins::kMost) {
+      ChunkPins pins;
+      store.pin_read(chunk, p, std::min(ChunkPins::kMost, shape.panels() - p), pins);
       for (std::size_t first = begin; first < end;) {
         const std::size_t last = std::min(run_end(ids, first, chunk), end);
-        cpu::decode_panel<T>(shape.codec, pin.bytes().data() + (ids[first] - chunk * kChunkRows) * row_bytes, row_bytes,
-                             columns(out.rows_range(first, last - first), p * kPanelColumns, width, last - first));
+        for (std::size_t i = 0; i < pins.count(); ++i) {
+          const std::size_t width = panel_width(shape.cols, p + i);
+          const std::size_t row_bytes = panel_row_bytes(shape.codec, width);
+          cpu::decode_panel<T>(
+              shape.codec, pins.bytes(i).data() + (ids[first] - chunk * kChunkRows) * row_bytes, row_bytes,
+              columns(out.rows_range(first, last - first), (p + i) * kPanelColumns, width, last - first));
+        }
         first = last;
       }
     }
@@ -98,11 +141,13 @@ void read_rows(const RowStore& store, std::span<const NodeId> ids, MatrixView<T>
   }
 }
 
-#define STRATA_INSTANTIATE(T)                                                              \
-  template void read_chunk<T>(const RowStore&, std::size_t, MatrixView<T>);                \
-  template void write_chunk<T>(RowStore&, std::size_t, MatrixView<const T>);               \
-  template void write_panels<T>(RowStore&, std::size_t, std::size_t, MatrixView<const T>); \
-  template void add_panels<T>(const RowStore&, std::size_t, std::size_t, MatrixView<T>);   \
+#define STRATA_INSTANTIATE(T)                                                                \
+  template void read_chunk<T>(const RowStore&, std::size_t, MatrixView<T>);                  \
+  template void write_chunk<T>(RowStore&, std::size_t, MatrixView<const T>);                 \
+  template void write_panels<T>(RowStore&, std::size_t, std::size_t, MatrixView<const T>);   \
+  template void read_panels<T>(const RowStore&, std::size_t, std::size_t, MatrixView<T>);    \
+  template void add_panels<T>(const RowStore&, std::size_t, std::size_t, MatrixView<T>);     \
+  template void add_and_write_panels<T>(RowStore&, std::size_t, std::size_t, MatrixView<T>); \
   template void read_rows<T>(const RowStore&, std::span<const NodeId>, MatrixView<T>);
 STRATA_INSTANTIATE(float)
 STRATA_INSTANTIATE(double)

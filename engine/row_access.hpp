@@ -17,9 +17,14 @@ void write_chunk(RowStore& store, std::size_t chunk, MatrixView<const T> values)
 // Panels [first_panel, ...) that the columns of `values` cover.
 template <class T>
 void write_panels(RowStore& store, std::size_t chunk, std::size_t first_panel, MatrixView<const T> values);
+template <class T>
+void read_panels(const RowStore& store, std::size_t chunk, std::size_t first_panel, MatrixView<T> out);
 // values += the stored panels.
 template <class T>
 void add_panels(const RowStore& store, std::size_t chunk, std::size_t first_panel, MatrixView<T> values);
+// The same, and the sums are written back.
+template <class T>
+void add_and_write_panels(RowStore& store, std::size_t chunk, std::size_t first_panel, MatrixView<T> values);
 
 // Rows by ascending id: out row i is the store's row ids[i].
 template <class T>

@@ -39,13 +39,13 @@ Session<T>::Session(const TrainOptions& o, const Store& s, MemoryBudget& b)
       parameters(model.tensors, model.group_names, o.seed, b),
       objective(s, b),
       graph(s, model.layers.front().aggregation, b),
-      buffers(b, {o.cache_dir, o.disk_limit, false}),
+      buffers(b, {o.cache_dir, o.disk_limit, plan.read_ahead, false}),
       scratch(b, workers.slots()) {
-  if (plan.fits) scratch.keep(plan.workspace / workers.slots());
+  scratch.keep(plan.workspace / workers.slots());
   features = buffers.attach("features", store.features(budget));
   if (!model.layers.front().aggregates()) return;
   if (plan.fits) graph.make_resident();
-  spmm_memory.gather_limit = plan.gather_limit(budget.limit());
+  spmm_memory.gather_limit = plan.gather_limit;
   spmm_memory.keep = plan.fits;
   aggregate = first_aggregate(*this);
 }
@@ -53,11 +53,6 @@ Session<T>::Session(const TrainOptions& o, const Store& s, MemoryBudget& b)
 template <class T>
 RowStore Session<T>::make_exact(const std::string& name, std::size_t cols) {
   return make(name, cols, std::is_same_v<T, double> ? Codec::fp64 : Codec::fp32);
-}
-
-template <class T>
-void Session<T>::aggregate_rows(bool transposed, const RowStore& x, const RowStore* add, RowStore& out) {
-  external_spmm<T>(graph, transposed, x, add, out, workers, spmm_memory, scratch, budget);
 }
 
 template class Session<float>;

@@ -6,14 +6,15 @@
 
 #include <string>
 
-#include "engine/external_spmm.hpp"
 #include "engine/graph.hpp"
 #include "engine/model.hpp"
 #include "engine/objective.hpp"
 #include "engine/options.hpp"
 #include "engine/parameters.hpp"
 #include "engine/plan.hpp"
+#include "engine/schedule.hpp"
 #include "engine/scratch.hpp"
+#include "engine/spmm_gather.hpp"
 #include "engine/workers.hpp"
 #include "kernels/base/budget.hpp"
 #include "storage/buffer_manager.hpp"
@@ -41,6 +42,7 @@ class Session {
   Objective<T> objective;
   Graph<T> graph;
   BufferManager buffers;
+  Schedule schedule;
   ScratchMemory scratch;
   SpmmMemory spmm_memory;
   RowStore features;   // X^0 as the store has it
@@ -55,8 +57,6 @@ class Session {
     return make(name, cols, options.alpha_codec);
   }
   [[nodiscard]] RowStore make_exact(const std::string& name, std::size_t cols);
-  // out = A x, or A^T x (+ add).
-  void aggregate_rows(bool transposed, const RowStore& x, const RowStore* add, RowStore& out);
 
  private:
   [[nodiscard]] RowStore make(const std::string& name, std::size_t cols, Codec codec) {

@@ -31,12 +31,18 @@ void Workers::for_each(std::size_t n, const std::function<void(std::size_t)>& bo
   });
 }
 
-void Workers::ordered(std::size_t n, const std::function<void(std::size_t, std::size_t)>& work,
-                      const std::function<void(std::size_t, std::size_t)>& reduce) {
+void Workers::ordered(std::size_t n, const Stages& stages) {
+  const auto before = [&](std::size_t i) {
+    if (stages.before) stages.before(i);
+  };
+  const auto reduce = [&](std::size_t i, std::size_t slot) {
+    if (stages.reduce) stages.reduce(i, slot);
+  };
   if (threads_ == 1 || n <= 1) {
     arena_.execute([&] {
       for (std::size_t i = 0; i < n; ++i) {
-        work(i, 0);
+        before(i);
+        stages.work(i, 0);
         reduce(i, 0);
       }
     });
@@ -55,9 +61,10 @@ void Workers::ordered(std::size_t n, const std::function<void(std::size_t, std::
             control.stop();
             return {};
           }
+          before(next);
           return {next++, slot};
         }) & tbb::make_filter<Item, Item>(tbb::filter_mode::parallel, [&](Item item) {
-          work(item.first, item.second);
+          stages.work(item.first, item.second);
           return item;
         }) & tbb::make_filter<Item, void>(tbb::filter_mode::serial_in_order, [&](Item item) {
           reduce(item.first, item.second);

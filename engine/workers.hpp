@@ -17,10 +17,15 @@ class Workers {
   // body(i) for i in [0, n), any order, in parallel. Exceptions reach the caller.
   void for_each(std::size_t n, const std::function<void(std::size_t)>& body);
 
-  // work(i, slot) in parallel for i in [0, n); then reduce(i, slot) one at a time in ascending i. slot < slots() names
-  // a workspace that belongs to i from its work to the end of its reduce.
-  void ordered(std::size_t n, const std::function<void(std::size_t, std::size_t)>& work,
-               const std::function<void(std::size_t, std::size_t)>& reduce);
+  // For i in [0, n): first before(i), one at a time in ascending i; then work(i, slot) in parallel; then reduce(i,
+  // slot), one at a time in ascending i. slot < slots() names a workspace that belongs to i from its work to the end of
+  // its reduce. before and reduce may be empty.
+  struct Stages {
+    std::function<void(std::size_t)> before;
+    std::function<void(std::size_t, std::size_t)> work;
+    std::function<void(std::size_t, std::size_t)> reduce;
+  };
+  void ordered(std::size_t n, const Stages& stages);
   [[nodiscard]] std::size_t slots() const { return threads_ + (threads_ > 1 ? 1 : 0); }
 
  private:

@@ -5,6 +5,9 @@
 // between two pins of one of its tiles, which predicts when a tile is due; of a random sample, the one that is due last
 // goes. In a cyclic scan that is the tile just left behind, so most of the budget keeps serving hits. A dirty tile
 // costs a write as well as a read and counts as due in half the time; one long overdue is taken for abandoned.
+//
+// That is the guess for stores without a plan. With one (Retention), tiles that are not to stay are released by their
+// last user and go first, in that order; what is kept by plan or read ahead goes only when nothing else is left.
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -20,6 +23,8 @@ namespace {
 constexpr int kSample = 16;
 constexpr double kUnknownGap = 0x1p31;   // nothing was pinned twice yet: the newest goes first
 constexpr double kGapWeight = 1.0 / 32;  // of the newest gap in the mean
+constexpr double kKept = 1e-6;           // what to be kept by plan makes of a tile's worth
+constexpr double kAhead = 1e-12;         // ... and to be read ahead
 
 }  // namespace
 
@@ -46,8 +51,11 @@ double BufferManager::State::eviction_worth(const TileKey& key) const {
   const double known = store.mean_gap != 0 ? store.mean_gap : mean_gap;
   const double gap = known != 0 ? known : kUnknownGap;
   const double age = clock - tile.last_pin;
-  const double due_in = age < gap ? gap - age : 2 * (age - gap);
-  return tile.dirty ? due_in / 2 : due_in;
+  double worth = age < gap ? gap - age : 2 * (age - gap);
+  if (tile.dirty) worth /= 2;
+  if (tile.kept) worth *= kKept;
+  if (tile.ahead) worth *= kAhead;
+  return worth;
 }
 
 std::optional<TileKey> BufferManager::State::choose_victim() {
@@ -78,11 +86,13 @@ bool BufferManager::State::write_back(Lock& lock, BufferedStore& store, std::siz
   const std::span<const std::byte> slot = tile.memory.bytes();
   tile.state = TileState::writing;
   ++writing;
+  ++store.in_flight;
   std::uint64_t sum = 0;
   bool kept = false;
   const auto finish = [&] {
     lock.lock();
     --writing;
+    --store.in_flight;
     tile.state = TileState::resident;
     kept = tile.wanted;
     tile.wanted = false;
@@ -92,7 +102,7 @@ bool BufferManager::State::write_back(Lock& lock, BufferedStore& store, std::siz
   try {
     store.spill.ensure(store.name, store.shape, directory);
     sum = checksum(slot.first(store.content_bytes(tile_index)));
-    store.spill.write(store.shape, tile_index, slot);
+    store.spill.file().write_at(SpillFile::offset(store.shape, tile_index), slot);
   } catch (...) {
     finish();
     throw;
@@ -102,7 +112,25 @@ bool BufferManager::State::write_back(Lock& lock, BufferedStore& store, std::siz
   tile.on_disk = true;
   tile.dirty = false;
   counters.bytes_written += slot.size();
+  if (tile.dropped && tile.pins == 0) {
+    put_out(tile);
+    return false;
+  }
   return !kept;
+}
+
+bool BufferManager::State::evict_released() {
+  while (!released.empty()) {
+    const TileKey key = released.front();
+    released.pop_front();
+    if (key.store >= stores.size() || stores[key.store] == nullptr) continue;
+    if (key.tile >= stores[key.store]->tiles.size()) continue;
+    Tile& tile = tile_at(key);
+    if (!tile.released || tile.dirty || !can_evict(key)) continue;
+    put_out(tile);
+    return true;
+  }
+  return false;
 }
 
 bool BufferManager::State::evict_one(Lock& lock) {
@@ -111,14 +139,12 @@ bool BufferManager::State::evict_one(Lock& lock) {
     if (!victim) return false;
     Tile& tile = tile_at(*victim);
     if (tile.dirty && !write_back(lock, *stores[victim->store], victim->tile)) continue;
-    Buffer memory = remove_resident(tile);
-    if (options.poison) std::memset(memory.data(), 0xa5, memory.size());
-    keep_free(std::move(memory));
+    put_out(tile);
     return true;
   }
 }
 
-Buffer BufferManager::State::acquire(Lock& lock, std::size_t bytes, const std::string& for_store, bool& zeroed) {
+Buffer BufferManager::State::acquire_now(std::size_t bytes, bool& zeroed) {
   for (;;) {
     Buffer slot = take_free(bytes);
     if (!slot.empty()) return slot;
@@ -127,8 +153,18 @@ Buffer BufferManager::State::acquire(Lock& lock, std::size_t bytes, const std::s
       zeroed = true;
       return Buffer(std::move(reservation), bytes);
     }
-    if (drop_free(bytes) > 0 || evict_one(lock)) continue;
-    if (writing == 0) refuse(bytes, for_store);
+    if (drop_free(bytes) == 0 && !evict_released()) return {};
+  }
+}
+
+Buffer BufferManager::State::acquire(Lock& lock, std::size_t bytes, const std::string& for_store, bool& zeroed) {
+  for (;;) {
+    Buffer slot = acquire_now(bytes, zeroed);
+    if (!slot.empty()) return slot;
+    report_failed_write();
+    // What is being written behind is free soon, and need not push out what is wanted.
+    if (writing == 0 && evict_one(lock)) continue;
+    if (writing == 0 && arriving == 0) refuse(bytes, for_store);
     wait(lock);
   }
 }
@@ -146,9 +182,9 @@ bool BufferManager::State::reclaim(std::uint64_t missing) {
   Lock lock(mutex);
   std::uint64_t freed = drop_free(missing);
   while (freed < missing) {
-    if (evict_one(lock)) {
+    if (evict_released() || (writing == 0 && evict_one(lock))) {
       freed += drop_free(missing - freed);
-    } else if (writing > 0) {
+    } else if (writing > 0 || arriving > 0) {
       wait(lock);  // another thread is giving memory back, perhaps more than it needs: worth another try
       return true;
     } else {

@@ -1,6 +1,7 @@
 #include "storage/buffer_manager.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <new>
 #include <utility>
@@ -12,14 +13,16 @@ namespace strata {
 
 Pin::Pin(Pin&& other) noexcept
     : manager_(std::exchange(other.manager_, nullptr)),
-      frame_(std::exchange(other.frame_, nullptr)),
+      store_(other.store_),
+      tile_(other.tile_),
       bytes_(std::exchange(other.bytes_, {})) {}
 
 Pin& Pin::operator=(Pin&& other) noexcept {
   if (this != &other) {
     release();
     manager_ = std::exchange(other.manager_, nullptr);
-    frame_ = std::exchange(other.frame_, nullptr);
+    store_ = other.store_;
+    tile_ = other.tile_;
     bytes_ = std::exchange(other.bytes_, {});
   }
   return *this;
@@ -27,10 +30,16 @@ Pin& Pin::operator=(Pin&& other) noexcept {
 
 void Pin::release() {
   if (manager_ == nullptr) return;
-  manager_->state_->unpin(*static_cast<Tile*>(frame_));
+  manager_->state_->unpin(store_, {&tile_, 1});
   manager_ = nullptr;
-  frame_ = nullptr;
   bytes_ = {};
+}
+
+void ChunkPins::release() {
+  if (manager_ == nullptr) return;
+  manager_->state_->unpin(store_, {tiles_.data(), count_});
+  manager_ = nullptr;
+  count_ = 0;
 }
 
 RowStore::RowStore(RowStore&& other) noexcept
@@ -51,16 +60,50 @@ void RowStore::release() {
   manager_ = nullptr;
 }
 
+const std::string& RowStore::name() const {
+  const std::lock_guard lock(manager_->state_->mutex);
+  return manager_->state_->stores[id_]->name;  // fixed while the store lives
+}
+
+bool RowStore::is_attached() const {
+  const std::lock_guard lock(manager_->state_->mutex);
+  return manager_->state_->stores[id_]->reader.has_value();
+}
+
 Pin RowStore::pin_read(std::size_t chunk, std::size_t panel) const {
-  return manager_->state_->pin(manager_, id_, chunk, panel, BufferManager::State::Access::read);
+  return manager_->state_->pin_one(manager_, id_, chunk, panel, BufferManager::State::Access::read);
 }
 
 Pin RowStore::pin_overwrite(std::size_t chunk, std::size_t panel) {
-  return manager_->state_->pin(manager_, id_, chunk, panel, BufferManager::State::Access::overwrite);
+  return manager_->state_->pin_one(manager_, id_, chunk, panel, BufferManager::State::Access::overwrite);
 }
 
 Pin RowStore::pin_update(std::size_t chunk, std::size_t panel) {
-  return manager_->state_->pin(manager_, id_, chunk, panel, BufferManager::State::Access::update);
+  return manager_->state_->pin_one(manager_, id_, chunk, panel, BufferManager::State::Access::update);
+}
+
+void RowStore::pin_read(std::size_t chunk, std::size_t panel, std::size_t count, ChunkPins& pins) const {
+  manager_->state_->pin_chunk(manager_, id_, chunk, panel, count, BufferManager::State::Access::read, pins);
+}
+
+void RowStore::pin_overwrite(std::size_t chunk, std::size_t panel, std::size_t count, ChunkPins& pins) {
+  manager_->state_->pin_chunk(manager_, id_, chunk, panel, count, BufferManager::State::Access::overwrite, pins);
+}
+
+void RowStore::pin_update(std::size_t chunk, std::size_t panel, std::size_t count, ChunkPins& pins) {
+  manager_->state_->pin_chunk(manager_, id_, chunk, panel, count, BufferManager::State::Access::update, pins);
+}
+
+bool RowStore::prefetch(std::size_t chunk, std::size_t panel, std::size_t count) const {
+  BufferManager::State::Lock lock(manager_->state_->mutex);
+  return manager_->state_->prefetch(lock, id_, chunk, panel, count, true);
+}
+
+void RowStore::set_retention(std::size_t panel, std::size_t count, const Retention& retention) const {
+  const std::lock_guard lock(manager_->state_->mutex);
+  std::vector<Retention>& all = manager_->state_->stores[id_]->retention;
+  STRATA_ASSERT(panel + count <= all.size());
+  std::fill_n(all.begin() + static_cast<std::ptrdiff_t>(panel), count, retention);
 }
 
 BufferManager::BufferManager(MemoryBudget& budget, Options options)
@@ -70,6 +113,7 @@ BufferManager::BufferManager(MemoryBudget& budget, Options options)
 
 BufferManager::~BufferManager() {
   state_->budget.set_reclaimer({});
+  state_->requests.reset();
   for (const std::unique_ptr<BufferedStore>& store : state_->stores) STRATA_ASSERT(store == nullptr);
 }
 
@@ -104,6 +148,7 @@ std::uint32_t BufferManager::State::add_store(const std::string& name, const Row
   store->tiles = Array<Tile>(budget, tiles, "tile table of " + name);
   store->places = budget.reserve(tiles * sizeof(TileKey), "tile table of " + name);
   std::uninitialized_value_construct_n(store->tiles.data(), tiles);
+  store->retention.resize(shape.panels());
   store->reader = std::move(reader);
   if (store->reader) {
     store->bytes_read_before = store->reader->bytes_read();
@@ -120,65 +165,159 @@ std::uint32_t BufferManager::State::add_store(const std::string& name, const Row
   return static_cast<std::uint32_t>(slot - stores.begin());
 }
 
-// The owner of a store uses it no more, so none of its tiles is pinned or being read; but another thread may be
-// evicting one.
+// The owner of a store uses it no more, so none of its tiles is pinned; but some may be on their way to or from the
+// disk.
 void BufferManager::State::remove_store(std::uint32_t id) {
   std::unique_ptr<BufferedStore> store;
   {
     Lock lock(mutex);
-    const auto is_written = [&](const TileKey& key) {
-      return key.store == id && tile_at(key).state == TileState::writing;
-    };
-    while (std::any_of(residents.begin(), residents.end(), is_written)) wait(lock);
-    for (std::size_t i = 0; i < residents.size();) {
-      if (residents[i].store != id) {
-        ++i;
-        continue;
-      }
-      Tile& tile = tile_at(residents[i]);
-      STRATA_ASSERT(tile.pins == 0 && tile.state == TileState::resident);
-      keep_free(remove_resident(tile));  // puts another one at i
+    while (stores[id]->in_flight > 0) wait(lock);
+    for (Tile& tile : stores[id]->tiles.span()) {
+      STRATA_ASSERT(tile.pins == 0);
+      if (tile.state == TileState::absent) continue;
+      if (tile.ahead) ahead_bytes -= tile.memory.size();
+      keep_free(remove_resident(tile));
     }
     trim_free(budget.limit() / 8);
     store = std::move(stores[id]);
     if (store->reader) counters.bytes_read += store->reader->bytes_read() - store->bytes_read_before;
+    announce();
   }
 }
 
-Pin BufferManager::State::pin(BufferManager* manager, std::uint32_t id, std::size_t chunk, std::size_t panel,
-                              Access access) {
-  Lock lock(mutex);
-  BufferedStore& store = *stores[id];
-  STRATA_ASSERT(chunk < store.shape.chunks() && panel < store.shape.panels());
+std::span<std::byte> BufferManager::State::pin(Lock& lock, TileKey key, Access access) {
+  BufferedStore& store = *stores[key.store];
   STRATA_ASSERT(access == Access::read || !store.reader);
-  const TileKey key{id, static_cast<std::uint32_t>(chunk * store.shape.panels() + panel)};
+  report_failed_write();
   Tile& tile = store.tiles[key.tile];
-  while (tile.state == TileState::reading || tile.state == TileState::writing) {
+  bool hit = true;
+  for (;;) {
     if (tile.state == TileState::writing) tile.wanted = true;
-    wait(lock);
+    const bool busy = tile.state == TileState::reading || (tile.state == TileState::writing && access != Access::read);
+    if (busy) {
+      wait(lock);
+    } else if (tile.state == TileState::absent) {
+      STRATA_ASSERT(!tile.dropped || access == Access::overwrite);
+      hit = false;
+      bring_in(lock, key, access);
+      break;
+    } else if (tile.unchecked) {
+      check_arrived(lock, key);
+    } else {
+      break;
+    }
   }
-  if (tile.state == TileState::resident) {
-    ++counters.hits;
-  } else {
-    bring_in(lock, key, access);
+  if (tile.ahead) {
+    hit = tile.ahead = false;
+    ahead_bytes -= tile.memory.size();
   }
+  if (hit) ++counters.hits;
   // Two pins of one tile at a time are for reading only.
   STRATA_ASSERT(tile.pins == 0 || (access == Access::read && !tile.pinned_to_write));
   STRATA_ASSERT(tile.pins < UINT16_MAX);
   ++tile.pins;
-  if (access != Access::read) tile.dirty = tile.pinned_to_write = true;
+  tile.released = false;
+  if (access != Access::read) {
+    tile.dirty = tile.pinned_to_write = true;
+    tile.dropped = false;
+  }
   touch(store, tile);
-  Pin pin;
-  pin.manager_ = manager;
-  pin.frame_ = &tile;
-  pin.bytes_ = tile.memory.bytes().first(store.shape.tile_bytes(chunk, panel));
-  return pin;
+  return tile.memory.bytes().first(store.content_bytes(key.tile));
 }
 
-void BufferManager::State::unpin(Tile& tile) {
-  const std::lock_guard lock(mutex);
-  STRATA_ASSERT(tile.pins > 0);
-  if (--tile.pins == 0) tile.pinned_to_write = false;
+Pin BufferManager::State::pin_one(BufferManager* manager, std::uint32_t id, std::size_t chunk, std::size_t panel,
+                                  Access access) {
+  Lock lock(mutex);
+  const RowShape& shape = stores[id]->shape;
+  STRATA_ASSERT(chunk < shape.chunks() && panel < shape.panels());
+  Pin result;
+  result.store_ = id;
+  result.tile_ = static_cast<std::uint32_t>(chunk * shape.panels() + panel);
+  result.bytes_ = pin(lock, {id, result.tile_}, access);
+  result.manager_ = manager;
+  return result;
+}
+
+void BufferManager::State::pin_chunk(BufferManager* manager, std::uint32_t id, std::size_t chunk, std::size_t panel,
+                                     std::size_t count, Access access, ChunkPins& pins) {
+  STRATA_ASSERT(pins.manager_ == nullptr && count <= ChunkPins::kMost);
+  Lock lock(mutex);
+  const RowShape& shape = stores[id]->shape;
+  STRATA_ASSERT(chunk < shape.chunks() && panel + count <= shape.panels());
+  if (access != Access::overwrite) static_cast<void>(prefetch(lock, id, chunk, panel, count, false));
+  pins.store_ = id;
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto tile = static_cast<std::uint32_t>(chunk * shape.panels() + panel + i);
+    pins.bytes_[i] = pin(lock, {id, tile}, access);
+    pins.tiles_[i] = tile;
+    pins.count_ = i + 1;
+    pins.manager_ = manager;  // from here on they are released, also when the next one fails
+  }
+}
+
+void BufferManager::State::unpin(std::uint32_t id, std::span<const std::uint32_t> tiles) {
+  std::array<std::uint32_t, ChunkPins::kMost> behind;
+  std::size_t count = 0;
+  {
+    const std::lock_guard lock(mutex);
+    for (const std::uint32_t index : tiles) {
+      Tile& tile = stores[id]->tiles[index];
+      STRATA_ASSERT(tile.pins > 0);
+      if (--tile.pins > 0) continue;
+      tile.pinned_to_write = false;
+      if (settle({id, index})) behind[count++] = index;
+    }
+    if (count == 0) announce();  // somebody may wait for memory
+  }
+  if (count > 0) write_behind(id, std::span(behind).first(count));
+}
+
+bool BufferManager::State::settle(TileKey key) {
+  BufferedStore& store = *stores[key.store];
+  Tile& tile = store.tiles[key.tile];
+  const Retention& retention = store.retention[store.panel_of(key.tile)];
+  if (retention.mode == Retention::Mode::automatic) return false;
+  if (retention.mode == Retention::Mode::planned) {
+    if (retention.drop) {
+      drop(tile);
+      return false;
+    }
+    tile.kept = Retention::keeps(retention.keep, store.chunk_of(key.tile));
+  }
+  if (tile.kept || tile.state == TileState::writing) return false;
+  if (!tile.dirty) {
+    release(key, tile);
+    return false;
+  }
+  tile.state = TileState::writing;
+  ++writing;
+  ++store.in_flight;
+  return true;
+}
+
+void BufferManager::State::release(TileKey key, Tile& tile) {
+  tile.released = true;
+  released.push_back(key);
+  if (released.size() < 4 * residents.size() + 1024) return;
+  released.clear();  // most keys are out of date
+  for (const TileKey& resident : residents) {
+    if (tile_at(resident).released) released.push_back(resident);
+  }
+}
+
+// A tile that is being written goes when that is done.
+void BufferManager::State::drop(Tile& tile) {
+  tile.dirty = tile.on_disk = tile.kept = false;
+  tile.dropped = true;
+  if (tile.state == TileState::resident) put_out(tile);
+}
+
+void BufferManager::State::put_out(Tile& tile) {
+  if (tile.ahead) ahead_bytes -= tile.memory.size();
+  tile.kept = tile.released = tile.unchecked = tile.ahead = false;
+  Buffer memory = remove_resident(tile);
+  if (options.poison) std::memset(memory.data(), 0xa5, memory.size());
+  keep_free(std::move(memory));
 }
 
 // An absent tile becomes resident; when that fails it is absent again and the exception goes on.
@@ -186,6 +325,7 @@ void BufferManager::State::bring_in(Lock& lock, TileKey key, Access access) {
   BufferedStore& store = *stores[key.store];
   Tile& tile = store.tiles[key.tile];
   tile.state = TileState::reading;
+  ++store.in_flight;
   try {
     bool zeroed = false;
     tile.memory = acquire(lock, store.slot_bytes(key.tile), store.name, zeroed);
@@ -194,9 +334,11 @@ void BufferManager::State::bring_in(Lock& lock, TileKey key, Access access) {
     if (!lock.owns_lock()) lock.lock();
     if (!tile.memory.empty()) keep_free(std::move(tile.memory));
     tile.state = TileState::absent;
+    --store.in_flight;
     announce();
     throw;
   }
+  --store.in_flight;
   add_resident(key, tile);
   announce();
 }
@@ -206,13 +348,10 @@ void BufferManager::State::load(Lock& lock, BufferedStore& store, std::size_t ti
   const Tile& tile = store.tiles[tile_index];
   const std::span<std::byte> slot = tile.memory.bytes();
   const bool on_disk = tile.on_disk;
-  const std::uint64_t expected = tile.checksum;
   if (!on_disk && zeroed) return;
   lock.unlock();
-  if (store.reader) {
-    store.reader->read_tile(store.chunk_of(tile_index), store.panel_of(tile_index), slot);
-  } else if (on_disk) {
-    store.spill.read(store.shape, tile_index, expected, slot);
+  if (on_disk) {
+    read_now(store, tile_index);
   } else {
     std::memset(slot.data(), 0, slot.size());
   }
@@ -247,13 +386,20 @@ Buffer BufferManager::State::remove_resident(Tile& tile) {
 }
 
 void BufferManager::State::wait(Lock& lock) {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point begin = Clock::now();
   ++waiting;
   changed.wait(lock);
   --waiting;
+  counters.wait_seconds += std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
 void BufferManager::State::announce() {
   if (waiting > 0) changed.notify_all();
+}
+
+void BufferManager::State::report_failed_write() {
+  if (failed_write) std::rethrow_exception(std::exchange(failed_write, nullptr));
 }
 
 }  // namespace strata

@@ -14,14 +14,6 @@ namespace strata {
 
 namespace {
 
-// Of the tile's slot in the file. All chunks but the last have full tiles, all panels but the last have one width.
-std::uint64_t slot_offset(const RowShape& shape, std::size_t tile) {
-  const std::size_t last = shape.panels() - 1;
-  const std::size_t chunk = tile / shape.panels(), panel = tile % shape.panels();
-  const std::uint64_t before_chunk = chunk == 0 ? 0 : chunk * (last * shape.tile_slot(0, 0) + shape.tile_slot(0, last));
-  return before_chunk + panel * shape.tile_slot(chunk, 0);
-}
-
 void allocate(const File& file, std::uint64_t bytes) {
   failpoint("allocate", file.path());
   int result = 0;
@@ -63,16 +55,19 @@ void SpillFile::ensure(const std::string& name, const RowShape& shape, SpillDire
   bytes_ = bytes;
 }
 
-void SpillFile::write(const RowShape& shape, std::size_t tile, std::span<const std::byte> slot) const {
-  file_.write_at(slot_offset(shape, tile), slot);
+// All chunks but the last have full tiles, all panels but the last have one width.
+std::uint64_t SpillFile::offset(const RowShape& shape, std::size_t tile) {
+  const std::size_t last = shape.panels() - 1;
+  const std::size_t chunk = tile / shape.panels(), panel = tile % shape.panels();
+  const std::uint64_t before_chunk = chunk == 0 ? 0 : chunk * (last * shape.tile_slot(0, 0) + shape.tile_slot(0, last));
+  return before_chunk + panel * shape.tile_slot(chunk, 0);
 }
 
-void SpillFile::read(const RowShape& shape, std::size_t tile, std::uint64_t expected, std::span<std::byte> slot) const {
+void SpillFile::check(const RowShape& shape, std::size_t tile, std::uint64_t expected,
+                      std::span<const std::byte> slot) const {
   const std::size_t chunk = tile / shape.panels(), panel = tile % shape.panels();
-  const std::uint64_t offset = slot_offset(shape, tile);
-  file_.read_at(offset, slot);
   if (!file_.is_direct()) {
-    ::posix_fadvise(file_.descriptor(), static_cast<off_t>(offset), static_cast<off_t>(slot.size()),
+    ::posix_fadvise(file_.descriptor(), static_cast<off_t>(offset(shape, tile)), static_cast<off_t>(slot.size()),
                     POSIX_FADV_DONTNEED);
   }
   const std::uint64_t found = checksum(slot.first(shape.tile_bytes(chunk, panel)));

@@ -1,16 +1,18 @@
 // The inside of the buffer manager: tiles, stores, and the operations on them. Only buffer_*.cpp include this.
 //
-// One mutex guards every field below unless a comment says otherwise; it is never held during I/O, memset or a call
-// that may ask the budget's reclaimer. A tile that some thread works on outside the lock is in state `reading` or
-// `writing`: others who want it wait on `changed`, so the I/O of several threads overlaps.
+// One mutex guards every field below unless a comment says otherwise; it is never held during I/O, checksums, memset or
+// a call that may ask the budget's reclaimer. A tile that some thread or request works on outside the lock is in state
+// `reading` or `writing`: others who want it wait on `changed`, so the I/O of several threads overlaps.
 //
-// - absent --pin--> reading --> resident
+// - absent --pin, prefetch--> reading --> resident
 // - resident, clean --evict--> absent
-// - resident, dirty --evict--> writing --> absent, or resident again if somebody waits for it
+// - resident, dirty --evict, write behind--> writing --> absent, or resident again if somebody wants it
 #pragma once
 
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
+#include <exception>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -18,6 +20,7 @@
 #include <string>
 #include <vector>
 
+#include "storage/async_io.hpp"
 #include "storage/buffer_manager.hpp"
 #include "storage/file.hpp"
 
@@ -37,6 +40,11 @@ struct Tile {
   bool on_disk : 1 = false;  // the disk holds what was last evicted (or, attached, everything)
   bool wanted : 1 = false;   // somebody waits for it while it is written: keep it
   bool pinned_to_write : 1 = false;
+  bool kept : 1 = false;       // by plan
+  bool released : 1 = false;   // in State::released
+  bool unchecked : 1 = false;  // was read, its checksum not yet compared
+  bool ahead : 1 = false;      // was prefetched and not yet pinned
+  bool dropped : 1 = false;    // its content was given up as never to be read again
 };
 static_assert(sizeof(Tile) <= 56);
 
@@ -59,9 +67,10 @@ class SpillFile {
   // Thread-safe. Makes the file and takes its disk space unless that is done; ResourceError when it does not fit.
   void ensure(const std::string& name, const RowShape& shape, SpillDirectory& directory);
   // Valid once ensure() returned.
-  void write(const RowShape& shape, std::size_t tile, std::span<const std::byte> slot) const;
+  [[nodiscard]] const File& file() const { return file_; }
+  [[nodiscard]] static std::uint64_t offset(const RowShape& shape, std::size_t tile);  // of its slot
   // DamagedError unless the content has this checksum.
-  void read(const RowShape& shape, std::size_t tile, std::uint64_t checksum, std::span<std::byte> slot) const;
+  void check(const RowShape& shape, std::size_t tile, std::uint64_t checksum, std::span<const std::byte> slot) const;
 
  private:
   std::mutex mutex_;  // of ensure()
@@ -98,6 +107,8 @@ struct BufferedStore {
   SpillFile spill;
   std::uint64_t bytes_read_before = 0;  // by the reader before it was attached
   double mean_gap = 0;                  // between pins of a tile, in clock ticks; 0: none seen yet
+  std::vector<Retention> retention;     // by panel
+  std::size_t in_flight = 0;            // tiles reading or writing
 
   [[nodiscard]] std::size_t chunk_of(std::size_t tile) const { return tile / shape.panels(); }
   [[nodiscard]] std::size_t panel_of(std::size_t tile) const { return tile % shape.panels(); }
@@ -107,6 +118,16 @@ struct BufferedStore {
   [[nodiscard]] std::size_t slot_bytes(std::size_t tile) const {
     return shape.tile_slot(chunk_of(tile), panel_of(tile));
   }
+  // Where a tile lies as it is in memory; empty when it must be decompressed (attached, zstd).
+  [[nodiscard]] std::optional<std::uint64_t> plain_offset(std::size_t tile) const;
+  [[nodiscard]] const File& file() const { return reader ? reader->file() : spill.file(); }
+  void check(std::size_t tile, std::uint64_t expected, std::span<const std::byte> slot) const;  // DamagedError
+};
+
+// Tiles of one store that one request reads or writes: neighbours on disk.
+struct TileRun {
+  std::size_t first = 0;
+  std::size_t count = 0;
 };
 
 struct BufferManager::State {
@@ -115,18 +136,38 @@ struct BufferManager::State {
 
   State(MemoryBudget& budget_in, Options options_in);
 
-  // Handles.
+  // Handles (buffer_manager.cpp).
   [[nodiscard]] std::uint32_t add_store(const std::string& name, const RowShape& shape,
                                         std::optional<RowFileReader> reader);
   void remove_store(std::uint32_t id);
-  [[nodiscard]] Pin pin(BufferManager* manager, std::uint32_t id, std::size_t chunk, std::size_t panel, Access access);
-  void unpin(Tile& tile);
+  // Pins a tile and returns its content.
+  [[nodiscard]] std::span<std::byte> pin(Lock& lock, TileKey key, Access access);
+  [[nodiscard]] Pin pin_one(BufferManager* manager, std::uint32_t id, std::size_t chunk, std::size_t panel,
+                            Access access);
+  void pin_chunk(BufferManager* manager, std::uint32_t id, std::size_t chunk, std::size_t panel, std::size_t count,
+                 Access access, ChunkPins& pins);
+  void unpin(std::uint32_t store, std::span<const std::uint32_t> tiles);
   [[nodiscard]] TierCounters all_counters() const;
+
+  // Disk (buffer_io.cpp).
+  [[nodiscard]] bool prefetch(Lock& lock, std::uint32_t id, std::size_t chunk, std::size_t panel, std::size_t count,
+                              bool within_window);
+  void start_read(Lock& lock, std::uint32_t id, TileRun run);
+  void finish_read(std::uint32_t id, TileRun run, bool ok);
+  void write_behind(std::uint32_t id, std::span<const std::uint32_t> tiles);
+  void start_write(std::uint32_t id, TileRun run);
+  void finish_write(std::uint32_t id, TileRun run, std::exception_ptr error);
+  void check_arrived(Lock& lock, TileKey key);  // of an unchecked tile
+  void read_now(BufferedStore& store, std::size_t tile) const;
+  [[nodiscard]] AsyncIo& io();
 
   // Memory (buffer_evict.cpp).
   // A slot of `bytes`, by evicting if need be; the flag tells that it is all zero. May release and retake the lock.
   [[nodiscard]] Buffer acquire(Lock& lock, std::size_t bytes, const std::string& for_store, bool& zeroed);
+  [[nodiscard]] Buffer acquire_now(std::size_t bytes, bool& zeroed);  // or empty: nothing is waited for or written
   [[noreturn]] void refuse(std::size_t bytes, const std::string& for_store) const;
+  // Puts out the tile that was released first; false when there is none.
+  [[nodiscard]] bool evict_released();
   // Puts out the unpinned tile that is wanted least; false when there is none. May release and retake the lock. The
   // memory goes to the free list.
   [[nodiscard]] bool evict_one(Lock& lock);
@@ -145,12 +186,18 @@ struct BufferManager::State {
 
   void bring_in(Lock& lock, TileKey key, Access access);
   void load(Lock& lock, BufferedStore& store, std::size_t tile_index, bool zeroed);
+  // What becomes of a tile that nobody pins; true when it is to be written behind.
+  [[nodiscard]] bool settle(TileKey key);
+  void release(TileKey key, Tile& tile);
+  void drop(Tile& tile);
   void touch(BufferedStore& store, Tile& tile);
   void add_resident(TileKey key, Tile& tile);
   [[nodiscard]] Buffer remove_resident(Tile& tile);  // its memory
+  void put_out(Tile& tile);                          // a clean or dropped one: its memory goes to the free list
   [[nodiscard]] Tile& tile_at(const TileKey& key) const { return stores[key.store]->tiles[key.tile]; }
   void wait(Lock& lock);
   void announce();  // that a tile changed its state
+  void report_failed_write();
 
   MemoryBudget& budget;
   const Options options;
@@ -160,14 +207,19 @@ struct BufferManager::State {
   std::condition_variable changed;
   std::size_t waiting = 0;                             // threads on `changed`
   std::size_t writing = 0;                             // tiles in that state
+  std::size_t arriving = 0;                            // tiles being read by a request
   std::vector<std::unique_ptr<BufferedStore>> stores;  // [id]; null: released, to be used again
   std::vector<TileKey> residents;                      // resident or writing, in no order
+  std::deque<TileKey> released;                        // clean, not to be kept, oldest first; some keys are out of date
   std::map<std::size_t, std::vector<Buffer>> free_slots;
   std::uint64_t free_bytes = 0;
-  std::uint32_t clock = 0;  // counts pins; wraps
-  double mean_gap = 0;      // of all stores, for those without one
+  std::uint64_t ahead_bytes = 0;  // prefetched and not yet pinned
+  std::uint32_t clock = 0;        // counts pins; wraps
+  double mean_gap = 0;            // of all stores, for those without one
   std::uint64_t random = 1;
-  TierCounters counters;  // bytes_read without those of the readers still attached
+  std::exception_ptr failed_write;    // of a write behind; the next pin throws it
+  TierCounters counters;              // bytes_read without those of the readers still attached
+  std::unique_ptr<AsyncIo> requests;  // made at the first request; last, so that it ends before what it works on
 };
 
 }  // namespace strata

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstdlib>
@@ -10,6 +11,7 @@
 #include <string>
 
 #include "kernels/base/error.hpp"
+#include "kernels/base/types.hpp"
 #include "storage/file.hpp"
 
 namespace strata {
@@ -98,6 +100,11 @@ bool fails(Fault fault) {
     case Fault::eintr: errno = EINTR; return true;
     default: return false;
   }
+}
+
+std::size_t shortened(std::size_t count, bool direct) {
+  const std::size_t unit = direct ? kBlockAlignment : 1;
+  return std::max(unit, count / 2 / unit * unit);
 }
 
 void kill_this_process() {

@@ -35,12 +35,6 @@ int open_retrying(const fs::path& path, int flags) {
   return fd;
 }
 
-// How many bytes the next call may move when a failpoint wants it short.
-std::size_t shortened(std::size_t count, bool direct) {
-  const std::size_t unit = direct ? kBlockAlignment : 1;
-  return std::max(unit, count / 2 / unit * unit);
-}
-
 }  // namespace
 
 File::File(const fs::path& path, Mode mode, bool direct) : path_(path) {

@@ -105,7 +105,8 @@ class DirectoryLock {
   File file_;
 };
 
-// A read-only mapping of a whole file. populate() faults pages in ahead of use, drop() gives them back to the system.
+// A read-only mapping of a whole file. populate() faults pages in ahead of use, drop() gives them back to the system
+// and tells its page cache that they are not needed; without arguments, all of the file.
 class MappedFile {
  public:
   MappedFile() = default;
@@ -114,10 +115,16 @@ class MappedFile {
   MappedFile& operator=(MappedFile&& other) noexcept;
   ~MappedFile();
   [[nodiscard]] std::span<const std::byte> bytes() const { return {data_, size_}; }
-  void populate() const;
-  void drop() const;
+  // Windows of the file, which may reach beyond its end. Populates every page that the window touches, drops those that
+  // lie wholly in it (the last page of the file is whole). An error in reading the file is InputError.
+  void populate(std::uint64_t offset, std::uint64_t bytes) const;
+  void drop(std::uint64_t offset, std::uint64_t bytes) const;
+  void populate() const { populate(0, size_); }
+  void drop() const { drop(0, size_); }
 
  private:
+  void populate_window(std::uint64_t offset, std::uint64_t bytes) const;
+  File file_;  // open for as long as the mapping: advice about the page cache needs it
   const std::byte* data_ = nullptr;
   std::size_t size_ = 0;
 };

@@ -1,7 +1,9 @@
+#include <fcntl.h>
 #include <sys/mman.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <string>
 #include <utility>
 
 #include "kernels/base/error.hpp"
@@ -15,7 +17,8 @@
 namespace strata {
 
 namespace {
-constexpr std::size_t kPopulateWindow = std::size_t{16} << 20;
+// Small enough that nobody waits long for the lock of the address space, and that a signal is seen soon.
+constexpr std::uint64_t kPopulateWindow = std::uint64_t{2} << 20;
 
 void unmap(const std::byte* data, std::size_t size) {
   if (data != nullptr) ::munmap(const_cast<std::byte*>(data), size);
@@ -29,25 +32,22 @@ void touch(const std::byte* data, std::size_t size) {
 }
 }  // namespace
 
-MappedFile::MappedFile(const fs::path& path) {
-  const File file(path, File::Mode::read);
-  size_ = file.size();
-  if (size_ == 0) return;
-  void* memory = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, file.descriptor(), 0);
-  if (memory == MAP_FAILED) {
-    const int error = errno;
-    size_ = 0;
-    throw_system_error(error, path.string(), "map");
-  }
+MappedFile::MappedFile(const fs::path& path) : file_(path, File::Mode::read) {
+  const std::uint64_t size = file_.size();
+  if (size == 0) return;
+  void* memory = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, file_.descriptor(), 0);
+  if (memory == MAP_FAILED) throw_system_error(errno, path.string(), "map");
   data_ = static_cast<const std::byte*>(memory);
+  size_ = size;
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+    : file_(std::move(other.file_)), data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   if (this != &other) {
     unmap(data_, size_);
+    file_ = std::move(other.file_);
     data_ = std::exchange(other.data_, nullptr);
     size_ = std::exchange(other.size_, 0);
   }
@@ -56,21 +56,42 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
 
 MappedFile::~MappedFile() { unmap(data_, size_); }
 
-void MappedFile::populate() const {
-  for (std::size_t at = 0; at < size_; at += kPopulateWindow) {
-    const std::size_t length = std::min(kPopulateWindow, size_ - at);
-    int result = 0;
-    do {
-      result = ::madvise(const_cast<std::byte*>(data_ + at), length, MADV_POPULATE_READ);
-    } while (result != 0 && errno == EINTR);
-    if (result == 0) continue;
-    if (errno != EINVAL && errno != ENOSYS) throw_system_error(errno, "mapped file", "read ahead");
-    touch(data_ + at, length);
+void MappedFile::populate(std::uint64_t offset, std::uint64_t bytes) const {
+  if (offset >= size_) return;
+  const std::uint64_t end = bytes < size_ - offset ? offset + bytes : size_;
+  std::uint64_t at = offset / kBlockAlignment * kBlockAlignment;
+  while (at < end) {
+    const std::uint64_t next = std::min(end, at / kPopulateWindow * kPopulateWindow + kPopulateWindow);
+    populate_window(at, next - at);
+    at = next;
   }
 }
 
-void MappedFile::drop() const {
-  if (data_ != nullptr) ::madvise(const_cast<std::byte*>(data_), size_, MADV_DONTNEED);
+void MappedFile::populate_window(std::uint64_t offset, std::uint64_t bytes) const {
+  int result = 0;
+  do {
+    result = ::madvise(const_cast<std::byte*>(data_ + offset), bytes, MADV_POPULATE_READ);
+  } while (result != 0 && errno == EINTR);
+  if (result == 0) return;
+  if (errno == EINVAL || errno == ENOSYS) return touch(data_ + offset, bytes);
+  const std::string where = "byte " + std::to_string(offset);
+  if (errno == EFAULT) {  // where touching the page would be SIGBUS
+    throw InputError(file_.path().string(), where, "cannot be read: the device failed or the file became shorter");
+  }
+  throw_system_error(errno, file_.path().string(), "read ahead at " + where);
+}
+
+void MappedFile::drop(std::uint64_t offset, std::uint64_t bytes) const {
+  if (offset >= size_) return;
+  const bool to_the_end = bytes >= size_ - offset;
+  const std::uint64_t first = round_up(offset, kBlockAlignment);
+  const std::uint64_t end =
+      to_the_end ? round_up(size_, kBlockAlignment) : (offset + bytes) / kBlockAlignment * kBlockAlignment;
+  if (first >= end) return;
+  // Both are advice: where they fail the pages stay until the system wants them. The page cache keeps what is mapped.
+  ::madvise(const_cast<std::byte*>(data_ + first), end - first, MADV_DONTNEED);
+  ::posix_fadvise(file_.descriptor(), static_cast<off_t>(first), to_the_end ? 0 : static_cast<off_t>(end - first),
+                  POSIX_FADV_DONTNEED);
 }
 
 }  // namespace strata

@@ -165,6 +165,24 @@ void RowFileReader::read_tile(std::size_t chunk, std::size_t panel, std::span<st
   std::memset(target.data() + content, 0, target.size() - content);
 }
 
+std::optional<std::uint64_t> RowFileReader::plain_offset(std::size_t chunk, std::size_t panel) const {
+  const Entry& entry = state_->entries()[chunk * shape_.panels() + panel];
+  if (entry.bytes != shape_.tile_bytes(chunk, panel)) return std::nullopt;
+  return entry.offset;
+}
+
+void RowFileReader::check_tile(std::size_t chunk, std::size_t panel, std::span<const std::byte> slot) const {
+  const Entry& entry = state_->entries()[chunk * shape_.panels() + panel];
+  if (!state_->file.is_direct()) {
+    ::posix_fadvise(state_->file.descriptor(), static_cast<off_t>(entry.offset), static_cast<off_t>(slot.size()),
+                    POSIX_FADV_DONTNEED);
+  }
+  const std::uint64_t found = checksum(slot.first(entry.slot()));
+  if (found != entry.checksum) require_checksum(path_, tile_name(chunk, panel), entry.checksum, found);
+}
+
+const File& RowFileReader::file() const { return state_->file; }
+
 void RowFileReader::verify(const std::function<void(std::uint64_t)>& on_bytes) const {
   MemoryBudget own(kChunkRows * panel_row_bytes(Codec::fp64, kPanelColumns));
   const Buffer tile(own, own.limit(), "tile being verified");

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -46,9 +47,14 @@ class RowFileReader {
   // Reads, decompresses and checks one tile into `to` (at least tile_slot bytes, page-aligned). DamagedError names the
   // block.
   void read_tile(std::size_t chunk, std::size_t panel, std::span<std::byte> to) const;
+  // For who reads tiles by himself: where a tile's slot lies when it is stored as it is in memory (not compressed), and
+  // the check of what was read (the whole slot; DamagedError).
+  [[nodiscard]] std::optional<std::uint64_t> plain_offset(std::size_t chunk, std::size_t panel) const;
+  void check_tile(std::size_t chunk, std::size_t panel, std::span<const std::byte> slot) const;
+  [[nodiscard]] const File& file() const;
   // Every tile; DamagedError for the first bad one. on_bytes (may be empty) hears of the bytes checked.
   void verify(const std::function<void(std::uint64_t)>& on_bytes = {}) const;
-  [[nodiscard]] std::uint64_t bytes_read() const;  // from disk, so far
+  [[nodiscard]] std::uint64_t bytes_read() const;  // from disk by read_tile, so far
 
  private:
   struct State;

@@ -7,7 +7,15 @@
 namespace strata {
 
 template <class T>
-FullMethod<T>::FullMethod(Session<T>& session) : session_(session), rows_(session) {}
+FullMethod<T>::FullMethod(Session<T>& session) : session_(session), rows_(session, keeps_outputs(session)) {}
+
+// With room for everything, the layers' outputs are kept for the way back, which then need not compute them again where
+// they tell all (LayerTile::output_suffices) and are exact.
+template <class T>
+bool FullMethod<T>::keeps_outputs(const Session<T>& session) {
+  const bool exact = std::is_same_v<T, float> ? session.options.codec == Codec::fp32 : true;
+  return exact && session.plan.fits;
+}
 
 template <class T>
 EpochReport FullMethod<T>::train_epoch(std::uint32_t epoch, const EpochBatches* batches,
@@ -15,6 +23,12 @@ EpochReport FullMethod<T>::train_epoch(std::uint32_t epoch, const EpochBatches* 
   const std::size_t steps = batches != nullptr ? batches->size() : 1;
   EpochReport report;
   for (std::size_t i = 0; i < steps; ++i) {
+    if (session_.schedule.recording()) {
+      const Masks masks{session_.model.has_dropout(), 0, 0};
+      static_cast<void>(step_gradients(masks, {}));
+      fresh_ = 0;
+      break;
+    }
     if (batches != nullptr && ((*batches)[i].group != "all" || (*batches)[i].nodes.size() != session_.nodes())) {
       throw UsageError("--batch-file: method full takes steps of group \"all\" with every node");
     }
@@ -75,9 +89,7 @@ PassTotals FullMethod<T>::backward(std::size_t layer, const Masks& masks, const 
   pass.above = above;
   pass.loss_scale = static_cast<T>(session_.objective.mean_scale());
   pass.parameters = true;
-  const bool exact_output = std::is_same_v<T, float> ? session_.options.codec == Codec::fp32 : true;
-  if (alpha != nullptr && exact_output && session_.plan.fits &&
-      LayerTile<T>::output_suffices(session_.model.layers[layer])) {
+  if (alpha != nullptr && keeps_outputs(session_) && LayerTile<T>::output_suffices(session_.model.layers[layer])) {
     pass.output = &rows_.x(layer);
   }
   return backward_to_inputs(session_, pass, rows_.input_rows(layer), below);

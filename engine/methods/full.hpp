@@ -14,9 +14,10 @@ class FullMethod final : public Method<T> {
   void prepare() override { fresh_ = 0; }
   EpochReport train_epoch(std::uint32_t epoch, const EpochBatches* batches, const StepObserver<T>& observer) override;
   const RowStore& logits() override;
-  const RowStore& embeddings() override { return rows_.x(rows_last_hidden()); }
+  const RowStore& embeddings() override { return rows_.exact_x(rows_last_hidden()); }
 
  private:
+  [[nodiscard]] static bool keeps_outputs(const Session<T>& session);
   [[nodiscard]] std::size_t rows_last_hidden() const {
     return session_.model.layers.size() - 1 - (session_.model.layers.size() > 1);
   }

@@ -8,7 +8,7 @@
 namespace strata {
 
 template <class T>
-IgluMethod<T>::IgluMethod(Session<T>& session) : session_(session), rows_(session), steps_(session) {
+IgluMethod<T>::IgluMethod(Session<T>& session) : session_(session), rows_(session, false), steps_(session) {
   for (std::size_t l = 0; l < top(); ++l) {
     alpha_.push_back(session.make_alpha("alpha" + std::to_string(l + 1), session.model.layers[l].out));
   }
@@ -17,7 +17,7 @@ IgluMethod<T>::IgluMethod(Session<T>& session) : session_(session), rows_(sessio
   }
 }
 
-// X of all layers but the top, and the top's aggregate.
+// X of all layers but the top, and the top's aggregate; the logits wait until somebody asks.
 template <class T>
 void IgluMethod<T>::sweep_hidden() {
   rows_.sweep(top(), Masks{});
@@ -31,7 +31,6 @@ void IgluMethod<T>::prepare() {
   refreshed_ = false;
   frozen_x_lost_ = false;
   epoch_ = 0;
-  if (inverted()) static_cast<void>(logits());
 }
 
 template <class T>
@@ -111,9 +110,11 @@ template <class T>
 void IgluMethod<T>::inverted_part(BatchPart part, const StepObserver<T>& observer) {
   for (std::size_t l = 0; l < layers(); ++l) {
     step_layer(l, part, observer);
+    if (l == top()) break;
     rows_.transform(l, Masks{});
-    if (l < top()) rows_.aggregate(l + 1);
+    rows_.aggregate(l + 1);
   }
+  fresh_ = Fresh::hidden;
 }
 
 template <class T>

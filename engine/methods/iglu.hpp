@@ -30,14 +30,14 @@ class IgluMethod final : public Method<T> {
   void prepare() override;
   EpochReport train_epoch(std::uint32_t epoch, const EpochBatches* batches, const StepObserver<T>& observer) override;
   const RowStore& logits() override;
-  const RowStore& embeddings() override { return rows_.x(layers() > 1 ? layers() - 2 : 0); }
+  const RowStore& embeddings() override { return rows_.exact_x(layers() > 1 ? layers() - 2 : 0); }
   // With refresh 0.5 an even epoch goes on with what the odd one before it refreshed, which no checkpoint holds.
   [[nodiscard]] bool at_boundary() const override;
 
   // For tests: alpha of layer index l < top as it stands, the rows of all layers, a refresh of alpha at the present
   // parameters.
   [[nodiscard]] const RowStore& alpha(std::size_t layer) const { return alpha_[layer]; }
-  [[nodiscard]] const ForwardRows<T>& rows() const { return rows_; }
+  [[nodiscard]] ForwardRows<T>& rows() { return rows_; }
   void refresh_alpha();
 
  private:

@@ -59,7 +59,10 @@ void LayerSteps<T>::run(std::size_t layer, const LayerInputs& inputs, const RowS
                         std::uint64_t& global_step) {
   STRATA_ASSERT((alpha == nullptr) == (layer == top()));
   const std::size_t group = session_.model.layers[layer].group;
-  for (const std::vector<NodeId>& nodes : batches_of(layer, part)) {
+  const std::vector<std::vector<NodeId>> batches = batches_of(layer, part);
+  StepScan<T> scan(session_, layer, inputs, alpha, batches);
+  if (!scan.begin()) return;
+  for (const std::vector<NodeId>& nodes : batches) {
     if (nodes.empty()) continue;
     BackwardPass<T> pass;
     pass.layer = layer;
@@ -67,6 +70,7 @@ void LayerSteps<T>::run(std::size_t layer, const LayerInputs& inputs, const RowS
     pass.alpha = alpha;
     pass.masks = {session_.model.has_dropout(), session_.options.seed, static_cast<std::uint32_t>(global_step)};
     pass.nodes = nodes;
+    pass.scan = scan.ahead();
     pass.parameters = true;
     session_.parameters.zero_gradients(group);
     const PassTotals sums = backward_pass(session_, pass);

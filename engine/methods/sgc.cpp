@@ -36,6 +36,14 @@ void forward_chunks(Session<T>& session, std::span<const std::uint32_t> chunks, 
     LayerTile<T> tile;
     std::vector<NodeId> ids;
   };
+  Schedule::Scope scope(session.schedule, session.buffers, "forward of splits");
+  scope.use(session.aggregate, 0, session.aggregate.shape().panels(), StoreUse::Kind::read, true);
+  scope.use(logits, 0, logits.shape().panels(), StoreUse::Kind::overwrite, true);
+  scope.works("forward 1", static_cast<double>(chunks.size() * kChunkRows));
+  if (!scope.begin()) return;
+  ReadAhead ahead(session.options.prefetch);
+  ahead.add(session.aggregate);
+  ahead.chunks({chunks.begin(), chunks.end()});
   ScratchMemory::Use scratch(session.scratch);
   std::vector<Slot> slots;
   for (std::size_t s = 0; s < std::min(session.workers.slots(), chunks.size()); ++s) {
@@ -50,7 +58,7 @@ void forward_chunks(Session<T>& session, std::span<const std::uint32_t> chunks, 
     slot.tile.forward(Masks{});
     write_chunk<T>(logits, chunks[t], slot.tile.y());
   };
-  session.workers.ordered(chunks.size(), work, [](std::size_t, std::size_t) {});
+  session.workers.ordered(chunks.size(), {.before = [&](std::size_t) { ahead.advance(); }, .work = work, .reduce = {}});
 }
 
 }  // namespace
@@ -74,7 +82,8 @@ EpochReport SgcMethod<T>::train_epoch(std::uint32_t epoch, const EpochBatches* b
 
 template <class T>
 const RowStore& SgcMethod<T>::logits() {
-  if (fresh_ != Fresh::all) forward_pass(session_, 0, inputs_of(session_.aggregate), Masks{}, logits_);
+  if (fresh_ != Fresh::all)
+    forward_pass(session_, 0, inputs_of(session_.aggregate), Masks{}, RowSink<T>{&logits_, nullptr, true});
   fresh_ = Fresh::all;
   return logits_;
 }

@@ -170,7 +170,7 @@ TEST_CASE("the gradient at every source row equals central differences, and the 
     const Store store(dir.path() / "store");
     Engine<double> engine(store, train_options(c, dir.path()));
     Session<double>& session = engine.session;
-    ForwardRows<double> rows(session);
+    ForwardRows<double> rows(session, true);
     const std::size_t top = session.model.layers.size() - 1;
     rows.sweep(top + 1, Masks{});
     // alpha of layer top - 1 (one layer up) and of layer 0 (through all layers above it)
@@ -227,7 +227,7 @@ TEST_CASE("a batch of any nodes gives the rows of the full layer, and the batche
     const Store store(dir.path() / "store");
     Engine<double> engine(store, train_options(c, dir.path()));
     Session<double>& session = engine.session;
-    ForwardRows<double> rows(session);
+    ForwardRows<double> rows(session, true);
     rows.sweep(session.model.layers.size(), Masks{});
     BackwardPass<double> pass;
     pass.layer = session.model.layers.size() - 1;

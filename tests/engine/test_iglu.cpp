@@ -174,14 +174,18 @@ TEST_CASE("backprop order: each alpha is the exact gradient at the cached X unde
     method.prepare();
     const std::size_t top = model.layers.size() - 1;
     std::vector<Dense> x;
-    for (std::size_t l = 0; l < top; ++l) x.push_back(dense_rows(method.rows().x(l)));
+    std::vector<std::vector<double>> z;  // what the layers above the first read
+    for (std::size_t l = 0; l < top; ++l) {
+      x.push_back(dense_rows(method.rows().exact_x(l)));
+      z.push_back(all_rows<double>(*method.rows().inputs(l + 1).z));
+    }
     std::size_t l = top;
     StepObserver<double> observer;
     observer.before_step = [&](const StepEvent& event, const Parameters<double>& p) {
       if (event.group == model.group_names[l]) return;
       REQUIRE(l > 0);
       REQUIRE(event.group == model.group_names[--l]);  // from the top down, each layer once
-      for (std::size_t i = 0; i < top; ++i) CHECK(all_rows<double>(method.rows().x(i)) == x[i].v);  // frozen
+      for (std::size_t i = 0; i < top; ++i) CHECK(all_rows<double>(*method.rows().inputs(i + 1).z) == z[i]);  // frozen
       const Dense above = l + 1 < top ? dense_rows(method.alpha(l + 1)) : Dense();
       Dense exact = dense_gradient_below(model, p, graph, l + 1, x[l], l + 1 < top ? &above : nullptr);
       const auto add = [&](const Dense& more) {
@@ -308,7 +312,8 @@ TEST_CASE(
   }
 }
 
-// What stood still at each step of layer 1: alpha of layer 1 in the inverted order, X of layer 1 in the backprop order.
+// What stood still at each step of layer 1: alpha of layer 1 in the inverted order, the aggregate of X^1 in the
+// backprop order.
 struct Refreshes {
   std::vector<std::vector<double>> seen;  // distinct, in order
   std::vector<std::string> groups;        // of all steps
@@ -331,7 +336,8 @@ Refreshes watch(IgluOrder order, IgluRefresh refresh, std::uint32_t epochs, bool
   observer.before_step = [&](const StepEvent& event, const Parameters<double>&) {
     result.groups.push_back(event.group);
     if (event.group != "layer1") return;
-    std::vector<double> now = all_rows<double>(order == IgluOrder::inverted ? method.alpha(0) : method.rows().x(0));
+    std::vector<double> now =
+        all_rows<double>(order == IgluOrder::inverted ? method.alpha(0) : *method.rows().inputs(1).z);
     if (result.seen.empty() || result.seen.back() != now) {
       result.seen.push_back(std::move(now));
       result.steps.push_back(0);

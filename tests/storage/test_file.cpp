@@ -1,4 +1,5 @@
 #include <doctest/doctest.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -186,6 +187,72 @@ TEST_CASE("mapped file: bytes, populate and drop at sizes around a page") {
     file.drop();
     CHECK(std::equal(bytes.begin(), bytes.end(), file.bytes().begin(), file.bytes().end()));
   }
+}
+
+// Of each page of the mapping, whether it is in memory.
+std::vector<bool> resident(std::span<const std::byte> mapped) {
+  std::vector<unsigned char> state((mapped.size() + 4095) / 4096);
+  REQUIRE(::mincore(const_cast<std::byte*>(mapped.data()), mapped.size(), state.data()) == 0);
+  std::vector<bool> pages(state.size());
+  for (std::size_t i = 0; i < state.size(); ++i) pages[i] = (state[i] & 1) != 0;
+  return pages;
+}
+
+TEST_CASE("mapped file: windows are populated outwards and dropped inwards") {
+  TempDir dir;
+  const std::size_t size = (std::size_t{5} << 20) + 100;  // 1281 pages: the system reads ahead less than that
+  const std::vector<std::byte> bytes = pattern(size);
+  write_file_atomically(dir / "a", text_of(bytes));
+  const MappedFile file(dir / "a");
+  const std::span<const std::byte> mapped = file.bytes();
+  file.drop();
+  const std::vector<bool> dropped = resident(mapped);
+  if (std::count(dropped.begin(), dropped.end(), true) > 0) {
+    MESSAGE("this file system keeps its files in memory: pages are not looked at");
+    return;
+  }
+  const auto count = [&](std::size_t first, std::size_t last) {  // pages in memory
+    const std::vector<bool> pages = resident(mapped);
+    return std::count(pages.begin() + static_cast<std::ptrdiff_t>(first),
+                      pages.begin() + static_cast<std::ptrdiff_t>(last), true);
+  };
+  file.populate(4095, (std::size_t{3} << 20) + 2);  // page 0 by a byte, and page 769 by a byte
+  CHECK(count(0, 770) == 770);
+  file.drop(4095, (std::size_t{3} << 20) + 2);  // pages 1 to 768
+  CHECK(count(0, 1) == 1);
+  CHECK(count(1, 769) == 0);
+  CHECK(count(769, 770) == 1);
+  file.drop(100, 4096);  // no whole page
+  file.drop(size, 10);
+  file.drop(0, 0);
+  CHECK(count(0, 1) == 1);
+  file.populate(size - 1, ~std::uint64_t{0});  // the last page
+  CHECK(count(1280, 1281) == 1);
+  file.drop(size - 100, ~std::uint64_t{0});  // a whole page, as far as the file goes
+  CHECK(count(1280, 1281) == 0);
+  file.populate(size, 1);
+  file.populate(10, 0);
+  CHECK(count(1280, 1281) == 0);
+  CHECK(std::equal(bytes.begin(), bytes.end(), mapped.begin(), mapped.end()));
+}
+
+TEST_CASE("mapped file: what cannot be read any more is an error, not a signal") {
+  TempDir dir;
+  const std::vector<std::byte> bytes = pattern(3 * 4096);
+  write_file_atomically(dir / "a", text_of(bytes));
+  MappedFile file(dir / "a");
+  File(dir / "a", File::Mode::read_write).truncate(4096);
+  file.populate(0, 4096);
+  try {
+    file.populate();
+    MESSAGE("this system cannot tell ahead of use that a file became shorter");
+  } catch (const InputError& error) {
+    CHECK(error.path() == (dir / "a").string());
+  }
+  const MappedFile moved = std::move(file);
+  CHECK(file.bytes().empty());
+  CHECK(moved.bytes().size() == bytes.size());
+  CHECK(moved.bytes()[17] == bytes[17]);
 }
 
 TEST_CASE("checksum: pieces add up to the whole; the value is XXH3's") {

@@ -1,0 +1,91 @@
+#include "engine/schedule.hpp"
+
+#include <utility>
+
+#include "kernels/base/error.hpp"
+#include "kernels/base/timeline.hpp"
+
+namespace strata {
+
+void Schedule::record() {
+  STRATA_ASSERT(!recording_ && passes_.empty());
+  recording_ = true;
+}
+
+std::vector<PassRecord> Schedule::take_record() {
+  recording_ = false;
+  return std::exchange(passes_, {});
+}
+
+void Schedule::set(std::vector<PassRecord> passes, std::vector<PassRetention> retention, std::size_t epoch_begins) {
+  STRATA_ASSERT(passes.size() == retention.size() && epoch_begins <= passes.size());
+  passes_ = std::move(passes);
+  retention_ = std::move(retention);
+  measured_.assign(passes_.size(), {});
+  epoch_begins_ = epoch_begins;
+  cursor_ = 0;
+}
+
+// The next pass of the plan, optional ones passed over; kUnknown for one that the plan does not expect here.
+std::size_t Schedule::find(const std::string& name) {
+  for (std::size_t at = cursor_; at < passes_.size(); ++at) {
+    if (passes_[at].name == name) {
+      cursor_ = at + 1;
+      return at;
+    }
+    if (!passes_[at].optional) break;
+  }
+  return kUnknown;
+}
+
+Schedule::Scope::Scope(Schedule& schedule, const BufferManager& buffers, std::string name)
+    : schedule_(schedule), buffers_(buffers) {
+  record_.name = std::move(name);
+}
+
+void Schedule::Scope::use(const RowStore& store, std::size_t first_panel, std::size_t panels, StoreUse::Kind kind,
+                          bool scattered) {
+  if (panels == 0) return;
+  record_.uses.push_back({store.name(), store.shape(), store.is_attached(), first_panel, panels, kind, scattered});
+  stores_.push_back(&store);
+}
+
+bool Schedule::Scope::begin() {
+  if (schedule_.recording_) {
+    schedule_.passes_.push_back(record_);
+    return false;
+  }
+  running_ = true;
+  begin_ = Clock::now();
+  before_ = buffers_.counters();
+  if (!schedule_.planned()) return true;
+  pass_ = schedule_.find(record_.name);
+  for (std::size_t u = 0; u < stores_.size(); ++u) {
+    const StoreUse& use = record_.uses[u];
+    if (pass_ == kUnknown) {
+      stores_[u]->set_retention(use.first_panel, use.panels, {Retention::Mode::passing, 0, false});
+      continue;
+    }
+    const std::vector<Retention>& panels = schedule_.retention_[pass_].at(u);
+    for (std::size_t p = 0; p < use.panels; ++p) stores_[u]->set_retention(use.first_panel + p, 1, panels.at(p));
+  }
+  return true;
+}
+
+Schedule::Scope::~Scope() {
+  if (!running_) return;
+  const double seconds = std::chrono::duration<double>(Clock::now() - begin_).count();
+  if (Timeline::recording()) Timeline::add("pass", record_.name, Timeline::now() - seconds, Timeline::now());
+  if (pass_ == kUnknown) return;
+  PassMeasured& measured = schedule_.measured_[pass_];
+  const TierCounters after = buffers_.counters();
+  ++measured.runs;
+  measured.seconds += seconds;
+  measured.io.hits += after.hits - before_.hits;
+  measured.io.misses += after.misses - before_.misses;
+  measured.io.bytes_read += after.bytes_read - before_.bytes_read;
+  measured.io.bytes_written += after.bytes_written - before_.bytes_written;
+  measured.io.wait_seconds += after.wait_seconds - before_.wait_seconds;
+}
+
+}  // namespace strata

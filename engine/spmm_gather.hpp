@@ -1,0 +1,66 @@
+// The source side of an external SpMM: as many columns of *all* source rows as memory holds, side by side, so that a
+// destination's sum finds them at random speed. Design section 6, "resident" (all columns) and "column panels".
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "kernels/base/budget.hpp"
+#include "kernels/row_codec.hpp"
+#include "storage/buffer_manager.hpp"
+
+namespace strata {
+
+// Columns [first, first + count) that are gathered together: whole panels, or a slice of one.
+struct ColumnGroup {
+  std::size_t first = 0;
+  std::size_t count = 0;
+  [[nodiscard]] bool whole_panels(std::size_t cols) const {
+    return first % kPanelColumns == 0 && (count % kPanelColumns == 0 || first + count == cols);
+  }
+  [[nodiscard]] std::size_t first_panel() const { return first / kPanelColumns; }
+  // Panels it touches.
+  [[nodiscard]] std::size_t panels() const { return panel_count(first % kPanelColumns + count); }
+};
+
+// How the columns of a source are cut so that one group takes at most `limit` bytes. The groups change no bit of any
+// sum. ResourceError when not even the narrowest fits.
+[[nodiscard]] std::vector<ColumnGroup> plan_column_groups(const RowShape& source, Codec out_codec, std::uint64_t limit);
+// Bytes of the largest group, and of the narrowest that works.
+[[nodiscard]] std::uint64_t gather_bytes(const RowShape& source, const std::vector<ColumnGroup>& groups);
+[[nodiscard]] std::uint64_t least_gather_bytes(const RowShape& source, Codec out_codec);
+
+// The memory SpMM may take for gathered columns, and whether to keep it between calls.
+struct SpmmMemory {
+  std::uint64_t gather_limit = 0;  // bytes
+  bool keep = false;               // everything fits: keep the buffer for the next call
+  Buffer buffer;
+};
+
+// One group of columns in memory; owns nothing.
+class Gather {
+ public:
+  Gather() = default;
+  Gather(const RowShape& source, const ColumnGroup& group, std::byte* memory)
+      : source_(source), group_(group), memory_(memory), stride_(encoded_row_bytes(source.codec, group.count)) {}
+
+  [[nodiscard]] const ColumnGroup& group() const { return group_; }
+  [[nodiscard]] EncodedRows rows() const {
+    return {source_.codec, memory_, static_cast<std::size_t>(source_.rows), group_.count, stride_};
+  }
+  // The group's columns of a chunk, from the row store or from its decoded rows (all columns; whole panels only):
+  // the same bytes. Different chunks at the same time are fine.
+  void load(const RowStore& x, std::size_t chunk) const;
+  template <class T>
+  void put(std::size_t chunk, MatrixView<const T> rows) const;
+
+ private:
+  void copy_columns(std::span<const std::byte> tile, std::size_t chunk, std::size_t panel, std::size_t first,
+                    std::size_t take, std::byte* to) const;
+  RowShape source_;
+  ColumnGroup group_;
+  std::byte* memory_ = nullptr;
+  std::size_t stride_ = 0;
+};
+
+}  // namespace strata
