@@ -81,7 +81,11 @@ class BackwardRun {
         scratch_(session.scratch) {
     STRATA_ASSERT(pass.output == nullptr || (pass.nodes.empty() && pass.alpha != nullptr));
     STRATA_ASSERT(pass.nodes.empty() || !pass.wants_inputs());
-    const TileNeeds needs{true, pass.parameters, pass.wants_inputs()};
+    const bool past = layer_.passed() && (layer_.aggregates() ? pass.dx != nullptr : pass.dz.store != nullptr);
+    STRATA_ASSERT(!past || pass.alpha != nullptr);
+    STRATA_ASSERT(!past || layer_.skip == 1 || pass.above != nullptr);
+    if (past && layer_.skip != 1) above_ = pass.above;
+    const TileNeeds needs{true, pass.parameters, pass.wants_inputs(), past};
     for (std::size_t s = 0; s < std::min(session.workers.slots(), nodes_.tiles()); ++s) {
       slots_.push_back({{layer_, pass.layer, session.parameters, needs, scratch_, s}, {}, {}, false});
     }
@@ -118,6 +122,7 @@ class BackwardRun {
     reads(pass_.inputs.root);
     reads(pass_.output);
     reads(pass_.alpha);
+    reads(above_);
     pass_.dz.note(scope);
     if (pass_.dx != nullptr) scope.use(*pass_.dx, Kind::overwrite);
     if (pass_.dz.spmm != nullptr) scope.takes(pass_.dz.spmm->memory_bytes());
@@ -126,7 +131,7 @@ class BackwardRun {
 
   void plan_reads(ReadAhead& ahead) const {
     if (!nodes_.whole_chunks()) return;
-    for (const RowStore* store : {pass_.inputs.z, pass_.inputs.root, pass_.output, pass_.alpha}) {
+    for (const RowStore* store : {pass_.inputs.z, pass_.inputs.root, pass_.output, pass_.alpha, above_}) {
       if (store != nullptr) ahead.add(*store);
     }
     if (pass_.alpha != nullptr) {
@@ -161,6 +166,7 @@ class BackwardRun {
       tile.forward(pass_.masks);
     }
     fill_dy(t, slot);
+    if (above_ != nullptr) read_chunk<T>(*above_, t, tile.past());
     tile.backward(pass_.masks);
     if (pass_.wants_inputs()) pass_.dz.write(t, tile.dz());
     if (pass_.dx != nullptr) write_chunk<T>(*pass_.dx, t, tile.dx());
@@ -210,6 +216,7 @@ class BackwardRun {
   const BackwardPass<T>& pass_;
   const LayerSpec& layer_;
   TileNodes nodes_;
+  const RowStore* above_ = nullptr;  // pass.above, where it is read
   ScratchMemory::Use scratch_;
   std::vector<Slot<T>> slots_;
   PassTotals totals_;
@@ -224,6 +231,8 @@ void forward_pass(Session<T>& session, std::size_t layer, const LayerInputs& inp
   Schedule::Scope scope(session.schedule, session.buffers, "forward " + std::to_string(layer + 1));
   scope.use(*inputs.z, StoreUse::Kind::read);
   if (inputs.root != nullptr) scope.use(*inputs.root, StoreUse::Kind::read);
+  const bool reads_skip = spec.skip > 0 && !LayerTile<T>::skip_is_x(spec);
+  if (reads_skip) scope.use(*inputs.skip, StoreUse::Kind::read);
   out.note(scope);
   if (out.spmm != nullptr) scope.takes(out.spmm->memory_bytes());
   scope.works("forward " + std::to_string(layer + 1), static_cast<double>(session.nodes()));
@@ -242,6 +251,7 @@ void forward_pass(Session<T>& session, std::size_t layer, const LayerInputs& inp
   ReadAhead ahead(session.options.prefetch);
   ahead.add(*inputs.z);
   if (inputs.root != nullptr) ahead.add(*inputs.root);
+  if (reads_skip) ahead.add(*inputs.skip);
   ahead.all_chunks(nodes.tiles());
   session.workers.ordered(nodes.tiles(), {.before = [&](std::size_t) { ahead.advance(); },
                                           .work =
@@ -249,6 +259,7 @@ void forward_pass(Session<T>& session, std::size_t layer, const LayerInputs& inp
                                                 ForwardSlot& slot = slots[s];
                                                 slot.tile.begin(nodes.ids(t, slot.ids));
                                                 read_inputs(inputs, slot.tile, true, t);
+                                                if (reads_skip) read_chunk<T>(*inputs.skip, t, slot.tile.skip());
                                                 slot.tile.forward(masks);
                                                 out.write(t, slot.tile.y());
                                               },
@@ -297,7 +308,11 @@ PassTotals backward_to_inputs(Session<T>& session, BackwardPass<T> pass, const R
     return backward_pass(session, pass);
   }
   const std::string number = std::to_string(pass.layer + 1);
-  if (layer.has_root()) pass.dx = below;
+  // A residual past a layer without a root term is, but for a mask, rows that lie in a store already.
+  const bool masked = pass.masks.on && layer.output_dropout > 0;
+  if (layer.has_root() || (layer.passed() && masked)) pass.dx = below;
+  const RowStore* add = pass.dx;
+  if (add == nullptr && layer.passed()) add = layer.skip == 1 ? pass.alpha : pass.above;
   RowStore v;
   if (layer.transform_first) v = session.make_alpha("gradient at U" + number, layer.out);
   RowStore& out = layer.transform_first ? v : *below;
@@ -305,13 +320,13 @@ PassTotals backward_to_inputs(Session<T>& session, BackwardPass<T> pass, const R
   RowStore dz;  // what SpMM does not hold itself
   PassTotals totals;
   {
-    ExternalSpmm<T> spmm(session, "back " + number, true, dz_shape, layer.transform_first ? nullptr : pass.dx, out);
+    ExternalSpmm<T> spmm(session, "back " + number, true, dz_shape, layer.transform_first ? nullptr : add, out);
     if (spmm.taken_panels() < dz_shape.panels()) dz = session.make_alpha("gradient at Z" + number, dz_shape.cols);
     pass.dz = {dz ? &dz : nullptr, &spmm, false};
     totals = backward_pass(session, pass);
     spmm.run(dz ? &dz : nullptr, spmm.taken_panels() > 0);
   }
-  if (layer.transform_first) project_backward(session, pass.layer, x, v, pass.dx, *below);
+  if (layer.transform_first) project_backward(session, pass.layer, x, v, add, *below);
   return totals;
 }
 

@@ -11,10 +11,12 @@
 namespace strata {
 
 // Where a layer's rows come from: z is the aggregate Z^k (or X^{k-1} for a layer that does not aggregate), root is
-// X^{k-1} for a layer with a root term, else null.
+// X^{k-1} for a layer with a root term, else null; skip is X^{k-skip} for a layer with a residual, which only forward
+// passes read.
 struct LayerInputs {
   const RowStore* z = nullptr;
   const RowStore* root = nullptr;
+  const RowStore* skip = nullptr;
 };
 
 // out <- X^k for all rows.
@@ -31,11 +33,12 @@ struct BackwardPass {
   // bit.
   const RowStore* output = nullptr;
   const RowStore* alpha = nullptr;  // gradient at the layer's output; null: the loss at its logits
+  const RowStore* above = nullptr;  // alpha^{k+1}, where layer k+1 skips over this one and `below` is wanted
   T loss_scale = 1;                 // the loss is loss_scale * sum over training rows
   std::span<const NodeId> nodes;    // ascending; empty: all rows
   bool parameters = false;          // add this pass's gradients to the session's (zero them before)
   RowSink<T> dz;                    // gradient at the aggregate, all rows; empty: not wanted
-  RowStore* dx = nullptr;           // gradient at the root input, all rows
+  RowStore* dx = nullptr;           // gradient at X^{k-1} beside the aggregate: root term, residual; all rows
   ReadAhead* scan = nullptr;        // of the scan over many batches that this one is a part of
 
   [[nodiscard]] bool wants_inputs() const { return dz.store != nullptr || dz.spmm != nullptr || dx != nullptr; }
@@ -68,8 +71,8 @@ template <class T>
 PassTotals backward_pass(Session<T>& session, const BackwardPass<T>& pass);
 
 // The same over all rows, with the gradient at the layer's input rows X^{k-1} (given as x) written to `below` (null:
-// not wanted): through the transposed aggregation, plus the root term, added in T after the sum. pass.dz and pass.dx
-// are set here.
+// not wanted): through the transposed aggregation, plus the root term, plus the residual that leads past the layer,
+// added in T after the sum. pass.dz and pass.dx are set here.
 template <class T>
 PassTotals backward_to_inputs(Session<T>& session, BackwardPass<T> pass, const RowStore& x, RowStore* below);
 

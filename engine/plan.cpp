@@ -23,6 +23,7 @@ void add_forward_stores(const TrainOptions& options, const StoreInfo& store, con
     const LayerSpec& layer = model.layers[l];
     const std::string number = std::to_string(l + 1);
     if (layer.aggregates()) plan.push_back({"Z" + number, rows_of(store, layer.z_width(), options.codec)});
+    if (layer.hops > 1) plan.push_back({"Z" + number + " below", rows_of(store, layer.z_width(), options.codec)});
     if (layer.transform_first) plan.push_back({"U" + number, rows_of(store, layer.out, options.codec)});
     const bool logits = l + 1 == model.layers.size();
     plan.push_back({logits ? "logits" : "X" + number, rows_of(store, layer.out, logits ? Codec::fp32 : options.codec)});
@@ -53,7 +54,8 @@ std::uint64_t fixed_bytes(const TrainOptions& options, const StoreInfo& store, c
   if (model.uses_graph()) bytes += store.nodes * 4;
   std::uint64_t parameters = 0;
   for (const TensorSpec& tensor : model.tensors) parameters += tensor.size();
-  bytes += 4 * parameters * sizeof(float);
+  const bool frozen = options.iglu_order == IgluOrder::backprop && options.iglu_refresh == IgluRefresh::alternate;
+  bytes += (frozen ? 5 : 4) * parameters * sizeof(float);
   bytes += tiles * kTileBookkeeping;
   bytes += 24 * divide_up(store.nodes, kChunkRows) * panel_count(store.feature_dim);
   if (!options.batch_file.empty()) bytes += 4 * store.nodes;
@@ -116,6 +118,7 @@ MemoryPlan plan_memory(const TrainOptions& options, const StoreInfo& store, cons
       plan.gather_least = std::max(plan.gather_least, least_gather_bytes(source, out_codec));
     };
     gathers(l == 0 ? store.feature_codec : options.codec, options.codec);
+    if (layer.hops > 1) gathers(options.codec, options.codec);
     if (l > 0) gathers(options.alpha_codec, options.alpha_codec);
   }
   // SpMM's output tiles share the workspace of the dense passes.

@@ -63,26 +63,30 @@ PassTotals FullMethod<T>::step_gradients(const Masks& masks, const StepObserver<
   }
   if (masks.on || fresh_ < layers.size()) rows_.aggregate(top);
   for (std::size_t g = 0; g < session_.parameters.groups(); ++g) session_.parameters.zero_gradients(g);
-  RowStore alpha;
+  RowStore alpha, above;  // at the layer's output, and at that of the layer on top of it
   PassTotals totals;
   for (std::size_t l = layers.size(); l-- > 0;) {
     RowStore below = l > 0 ? session_.make_alpha("alpha" + std::to_string(l), layers[l].in) : RowStore();
-    const PassTotals pass = backward(l, masks, l == top ? nullptr : &alpha, l > 0 ? &below : nullptr);
+    const PassTotals pass = backward(l, masks, l == top ? nullptr : &alpha, &above, l > 0 ? &below : nullptr);
     if (l == top) totals = pass;
+    above = layers[l].skip == 2 ? std::move(alpha) : RowStore();  // needed once more, past the layer below
     alpha = std::move(below);
     progress(2 * layers.size() - l);
   }
   return totals;
 }
 
-// Parameter gradients of a layer, and (below != null) the gradient at its input rows.
+// Parameter gradients of a layer, and (below != null) the gradient at its input rows. above is read where the next
+// layer skips over this one.
 template <class T>
-PassTotals FullMethod<T>::backward(std::size_t layer, const Masks& masks, const RowStore* alpha, RowStore* below) {
+PassTotals FullMethod<T>::backward(std::size_t layer, const Masks& masks, const RowStore* alpha, const RowStore* above,
+                                   RowStore* below) {
   BackwardPass<T> pass;
   pass.layer = layer;
   pass.inputs = rows_.inputs(layer);
   pass.masks = masks;
   pass.alpha = alpha;
+  pass.above = above;
   pass.loss_scale = static_cast<T>(session_.objective.mean_scale());
   pass.parameters = true;
   if (alpha != nullptr && keeps_outputs(session_) && LayerTile<T>::output_suffices(session_.model.layers[layer])) {

@@ -23,7 +23,8 @@ class FullMethod final : public Method<T> {
     return session_.model.layers.size() - 1 - (session_.model.layers.size() > 1);
   }
   PassTotals step_gradients(const Masks& masks, const StepObserver<T>& observer);
-  PassTotals backward(std::size_t layer, const Masks& masks, const RowStore* alpha, RowStore* below);
+  PassTotals backward(std::size_t layer, const Masks& masks, const RowStore* alpha, const RowStore* above,
+                      RowStore* below);
 
   Session<T>& session_;
   ForwardRows<T> rows_;

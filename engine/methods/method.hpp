@@ -18,8 +18,9 @@ struct StepEvent {
   std::uint32_t epoch = 0;  // from 1
   std::uint64_t step = 0;   // from 1, over the whole run
   std::string group;        // "all", "layer1", ..., "head"
-  double loss = 0;  // full and top groups: mean training loss of the batch, before the step; hidden IGLU groups: the
-                    // linearised objective sum over the batch of <alpha^k_i, X^k_i>
+  double loss =
+      0;  // full and top groups: mean training loss of the batch, before the step; hidden IGLU groups: the
+          // linearised objective sum over the batch of <alpha^k_i, X^k_i>, without the residual's constant part
 };
 
 template <class T>
@@ -32,8 +33,8 @@ struct StepObserver {
 };
 
 struct EpochReport {
-  double loss = 0;  // mean training loss: for full that of the epoch's forward (dropout on); for iglu mean over the top
-                    // group's steps
+  double loss = 0;  // mean training loss: for full that of the epoch's forward (dropout on); for iglu and sgc mean over
+                    // the top group's steps
   std::uint64_t steps = 0;
   std::uint64_t node_visits = 0;  // rows pushed through parameter steps
 };
@@ -54,6 +55,9 @@ class Method {
   virtual void forget_outputs() = 0;
   // X^{last hidden layer} under the present parameters (for --embeddings), after a call of logits().
   virtual const RowStore& embeddings() = 0;
+  // Whether the next epoch, begun by prepare() from parameters, moments and step counter alone, gives the bits that it
+  // gives now: only then may a checkpoint be written.
+  [[nodiscard]] virtual bool at_boundary() const { return true; }
   // State to save in a checkpoint beside parameters and moments, and to restore: the global step counter.
   [[nodiscard]] std::uint64_t global_step() const { return global_step_; }
   void set_global_step(std::uint64_t step) { global_step_ = step; }

@@ -32,14 +32,16 @@ LayerInputs ForwardRows<T>::inputs(std::size_t layer) const {
     inputs.z = &input_rows(layer);
   }
   if (spec.has_root()) inputs.root = &input_rows(layer);
+  if (spec.skip > 0) inputs.skip = layer >= spec.skip ? &x_[layer - spec.skip] : &session_.features;
   return inputs;
 }
 
-// A root term, a layer without aggregation and one that transforms first read X row by row.
+// A root term, a residual, a layer without aggregation and one that transforms first read X row by row.
 template <class T>
 bool ForwardRows<T>::stores_x(std::size_t layer) const {
   if (keep_hidden_ || layer + 1 == x_.size()) return true;
   const LayerSpec& next = session_.model.layers[layer + 1];
+  if (next.skip == 1 || next.skipped_over) return true;
   return !next.aggregates() || next.has_root() || next.transform_first;
 }
 

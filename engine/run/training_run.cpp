@@ -107,10 +107,10 @@ int TrainingRun::run() {
   train();
   display_.finish();
   const bool trained = state_.stopped_early || state_.epoch >= options_.epochs;
-  if (!has_checkpoint_ || checkpointed_epoch_ != state_.epoch) write_checkpoint();
+  end_with_checkpoint();
   if (const int signal = stop_.received(); signal != 0) {
     display_.note(
-        fmt::format("stopped by {} after epoch {}; --resume goes on from there", signal_name(signal), state_.epoch));
+        fmt::format("stopped by {} after epoch {}; --resume {}", signal_name(signal), state_.epoch, resumes_where()));
     return 128 + signal;
   }
   STRATA_ASSERT(trained);
@@ -137,10 +137,28 @@ void TrainingRun::train() {
   }
 }
 
-// Long epochs do not wait for their number: what a killed run loses is bounded.
-bool TrainingRun::checkpoint_due() const {
+// Long epochs do not wait for their number: what a killed run loses is bounded. A method that is not always at a
+// boundary gets a checkpoint at every one, for a run that stops in between goes back to it.
+bool TrainingRun::checkpoint_due() {
+  if (!method_->at_boundary()) {
+    passes_between_ = true;
+    return false;
+  }
+  if (passes_between_) return true;
   if (options_.checkpoint_every == 0) return false;
   return due(state_.epoch, options_.checkpoint_every) || elapsed() - checkpointed_at_ > kCheckpointSeconds;
+}
+
+// Between boundaries the checkpoint before stands: a run that goes on repeats the epochs since, to the same bits.
+void TrainingRun::end_with_checkpoint() {
+  if (has_checkpoint_ && checkpointed_epoch_ == state_.epoch) return;
+  if (method_->at_boundary()) write_checkpoint();
+}
+
+std::string TrainingRun::resumes_where() const {
+  if (!has_checkpoint_) return "starts over, for there is no checkpoint yet";
+  if (checkpointed_epoch_ == state_.epoch) return "goes on from there";
+  return fmt::format("goes on after epoch {}, the last one that a checkpoint can hold", checkpointed_epoch_);
 }
 
 // Every so many epochs, and the last; 0 is never.
@@ -253,7 +271,9 @@ void TrainingRun::write_results() {
   if (options_.epochs == 0 && !state_.last) state_.last = evaluate_splits();
   if (options_.predict != "none") {
     const Array<NodeId> ids = select_nodes(options_.predict, store_, budget_);
-    export_rows(method_->logits(), ids.span(), store_, directory_.predictions(), directory_.prediction_ids(), budget_);
+    const bool of_splits = options_.predict == "splits" || options_.predict == "test";
+    export_rows(of_splits ? method_->split_logits() : method_->logits(), ids.span(), store_, directory_.predictions(),
+                directory_.prediction_ids(), budget_);
     predicted_rows_ = ids.size();
   }
   if (options_.embeddings != "none") {
