@@ -55,43 +55,49 @@ class ExternalSpmm<T>::Multiplication {
     const std::size_t rows = output_.out->shape().rows;
     ShardStream<T> stream(session_.graph, transposed_, rows_, shards_, session_.budget, session_.options.prefetch);
     ReadAhead ahead(session_.options.prefetch);
-    if (output_.add != nullptr) ahead.add(*output_.add, gather_.group().first_panel(), gather_.group().panels());
-    if (update_ && output_.add != output_.out) {
-      ahead.add(*output_.out, gather_.group().first_panel(), gather_.group().panels());
-    }
-    ahead.all_chunks(divide_up(rows, kChunkRows));
+    const std::size_t first_panel = gather_.group().first_panel(), panels = gather_.group().panels();
+    if (output_.add) ahead.add(*output_.add.store, first_panel, panels);
+    if (update_ && !in_place()) ahead.add(*output_.out, first_panel, panels);
     ScratchMemory::Use scratch(session_.scratch);
     for (std::size_t s = 0; s < session_.workers.slots(); ++s) {
-      slots_.push_back({scratch.take<T>(s, kChunkRows * gather_.group().count), EdgeSpace(session_.budget), {}});
+      const bool separate = output_.add && (output_.add.map != nullptr || !whole_panels_);
+      slots_.push_back({scratch.take<T>(s, kChunkRows * gather_.group().count),
+                        scratch.take<T>(s, separate ? kChunkRows * panels * kPanelColumns : 0),
+                        EdgeSpace(session_.budget),
+                        {},
+                        {}});
     }
     scale_ = session_.scale(transposed_, *rows_.sources);
     std::size_t opened = 0, closed = 0;
     const auto end_of = [&](std::size_t chunk) { return std::min(rows, (chunk + 1) * kChunkRows); };
-    session_.workers.ordered(divide_up(rows, kChunkRows),
-                             {.before =
-                                  [&](std::size_t chunk) {
-                                    while (opened == 0 || ends_[opened - 1] < end_of(chunk)) {
-                                      open_[opened] = stream.next();
-                                      ++opened;
-                                    }
-                                    ahead.advance();
-                                  },
-                              .work = [&](std::size_t chunk,
-                                          std::size_t slot) { compute(chunk, end_of(chunk), slots_[slot]); },
-                              .reduce =
-                                  [&](std::size_t chunk, std::size_t) {
-                                    while (closed < open_.size() && ends_[closed] <= end_of(chunk)) {
-                                      open_[closed++].reset();
-                                    }
-                                  }});
+    session_.workers.ordered(
+        divide_up(rows, kChunkRows),
+        {.before =
+             [&](std::size_t chunk) {
+               while (opened == 0 || ends_[opened - 1] < end_of(chunk)) {
+                 open_[opened] = stream.next();
+                 ++opened;
+               }
+               ahead.advance();
+             },
+         .work = [&](std::size_t chunk, std::size_t slot) { compute(chunk, end_of(chunk), slots_[slot]); },
+         .reduce =
+             [&](std::size_t chunk, std::size_t) {
+               while (closed < open_.size() && ends_[closed] <= end_of(chunk)) {
+                 open_[closed++].reset();
+               }
+             }});
   }
 
  private:
   struct Slot {
-    std::span<T> tile;
+    std::span<T> tile, added;
     EdgeSpace space;
     std::vector<std::uint32_t> list;
+    std::vector<NodeId> nodes;
   };
+
+  [[nodiscard]] bool in_place() const { return output_.add.store == output_.out; }
 
   [[nodiscard]] std::size_t begin(std::size_t i) const { return i == 0 ? 0 : ends_[i - 1]; }
 
@@ -111,48 +117,62 @@ class ExternalSpmm<T>::Multiplication {
       }
       at = begin(i) + last;
     }
-    store(chunk, tile);
+    store(chunk, tile, slot);
   }
 
-  void store(std::size_t chunk, MatrixView<T> tile) {
-    if (!whole_panels_) {
-      store_slice(chunk, tile);
-      return;
-    }
+  void store(std::size_t chunk, MatrixView<T> tile, Slot& slot) {
     const std::size_t first_panel = gather_.group().first_panel();
-    if (output_.add == output_.out) {
-      add_and_write_panels<T>(*output_.out, chunk, first_panel, tile);
-      return;
+    if (!slot.added.empty() && !in_place()) {
+      add_rows(chunk, tile, slot);
+    } else if (output_.add && !in_place()) {
+      add_panels<T>(*output_.add.store, chunk, first_panel, tile);
     }
-    if (output_.add != nullptr) add_panels<T>(*output_.add, chunk, first_panel, tile);
-    write_panels<T>(*output_.out, chunk, first_panel, tile);
+    if (!whole_panels_) {
+      store_slice(chunk, tile, slot);
+    } else if (in_place()) {
+      add_and_write_panels<T>(*output_.out, chunk, first_panel, tile);
+    } else {
+      write_panels<T>(*output_.out, chunk, first_panel, tile);
+    }
   }
 
-  // A slice of one panel: its columns of `add` come in, its columns of `out` are replaced.
-  void store_slice(std::size_t chunk, MatrixView<T> tile) {
+  // Of other rows' order, or only some columns of a panel.
+  void add_rows(std::size_t chunk, MatrixView<T> tile, Slot& slot) const {
+    const ColumnGroup& group = gather_.group();
+    const std::size_t cols = output_.out->shape().cols, first = group.first_panel() * kPanelColumns;
+    const std::size_t width = std::min(group.panels() * kPanelColumns, cols - first);
+    const MatrixView<T> added(slot.added.data(), tile.rows, width);
+    const PassRows rows(*rows_.destinations, output_.part);
+    if (output_.add.map != nullptr) {
+      read_nodes<T>(output_.add, rows.nodes(chunk, slot.nodes), added, group.first_panel());
+    } else {
+      read_panels<T>(*output_.add.store, chunk, group.first_panel(), added);
+    }
+    add_columns(added, tile);
+  }
+
+  void add_columns(MatrixView<const T> from, MatrixView<T> tile) const {
+    const std::size_t offset = gather_.group().first % kPanelColumns;
+    for (std::size_t r = 0; r < tile.rows; ++r) {
+      for (std::size_t c = 0; c < tile.cols; ++c) tile(r, c) += from(r, offset + c);
+    }
+  }
+
+  // A slice of one panel: its columns of `out` are replaced.
+  void store_slice(std::size_t chunk, MatrixView<T> tile, Slot& slot) const {
     RowStore& out = *output_.out;
     const RowShape& shape = out.shape();
     const ColumnGroup& group = gather_.group();
-    const std::size_t panel = group.first_panel();
-    const std::size_t stride = panel_row_bytes(shape.codec, panel_width(shape.cols, panel));
-    const std::size_t offset = (group.first % kPanelColumns) * value_bytes(shape.codec);
-    if (output_.add != nullptr && output_.add != &out) {
-      add_slice(output_.add->shape(), output_.add->pin_read(chunk, panel).bytes().data(), panel, tile);
-    }
-    const Pin pin = update_ ? out.pin_update(chunk, panel) : out.pin_overwrite(chunk, panel);
-    if (output_.add == &out) add_slice(shape, pin.bytes().data(), panel, tile);
-    cpu::encode_panel<T>(shape.codec, tile, pin.bytes().data() + offset, stride);
-  }
-
-  void add_slice(const RowShape& shape, const std::byte* rows, std::size_t panel, MatrixView<T> tile) const {
-    const std::size_t width = panel_width(shape.cols, panel);
+    const std::size_t panel = group.first_panel(), width = panel_width(shape.cols, panel);
     const std::size_t stride = panel_row_bytes(shape.codec, width);
-    const std::size_t in_panel = gather_.group().first % kPanelColumns;
-    T row[kPanelColumns];
-    for (std::size_t r = 0; r < tile.rows; ++r) {
-      cpu::decode_panel<T>(shape.codec, rows + r * stride, stride, {row, 1, width});
-      for (std::size_t c = 0; c < tile.cols; ++c) tile(r, c) += row[in_panel + c];
+    const std::size_t offset = (group.first % kPanelColumns) * value_bytes(shape.codec);
+    const Pin pin = update_ ? out.pin_update(chunk, panel) : out.pin_overwrite(chunk, panel);
+    if (in_place()) {
+      const MatrixView<T> added(slot.added.data(), tile.rows, width);
+      cpu::decode_panel<T>(shape.codec, pin.bytes().data(), stride, added);
+      add_columns(added, tile);
     }
+    cpu::encode_panel<T>(shape.codec, tile, pin.bytes().data() + offset, stride);
   }
 
   Session<T>& session_;
@@ -230,12 +250,10 @@ void ExternalSpmm<T>::load(const std::vector<Source>& x, const ColumnGroup& grou
     const std::size_t chunks = part.store->shape().chunks();
     ReadAhead ahead(session_.options.prefetch);
     ahead.add(*part.store, group.first_panel(), group.panels());
-    ahead.all_chunks(chunks);
     session_.workers.ordered(
-        chunks,
-        {.before = [&](std::size_t) { ahead.advance(); },
-         .work = [&](std::size_t chunk, std::size_t) { gather_.load(*part.store, part.first_row, chunk); },
-         .reduce = {}});
+        chunks, {.before = [&](std::size_t) { ahead.advance(); },
+                 .work = [&](std::size_t chunk, std::size_t) { gather_.load(*part.store, part.first_row, chunk); },
+                 .reduce = {}});
   }
 }
 
@@ -245,11 +263,12 @@ void ExternalSpmm<T>::multiply(const ColumnGroup& group, const Output& output) {
   if (output.out->shape().rows == 0) return;
   const char* what = output.part == RowPart::train ? "multiply" : "multiply to evaluate";
   Schedule::Scope scope(session_.schedule, session_.buffers, group_name(what, group));
-  if (output.add != nullptr && output.add != output.out) {
-    scope.use(*output.add, group.first_panel(), group.panels(), Kind::read);
+  const bool in_place = output.add.store == output.out;
+  if (output.add && !in_place) {
+    scope.use(*output.add.store, group.first_panel(), group.panels(), Kind::read, output.add.map != nullptr);
   }
   // A slice that begins a panel may leave what follows undefined: the next ones fill it.
-  const bool update = output.add == output.out || group.first % kPanelColumns != 0;
+  const bool update = in_place || group.first % kPanelColumns != 0;
   scope.use(*output.out, group.first_panel(), group.panels(), update ? Kind::update : Kind::overwrite);
   scope.takes(memory_bytes_ + session_.plan.spmm_overhead);
   Multiplication product(session_, transposed_, rows_, output, gather_, source_.cols, update);

@@ -1,6 +1,6 @@
-// Sparse x dense over row stores: out = A x (or A^T x), [+ add]. Design section 6: the columns of x that memory holds are
-// gathered for all its rows, the edges stream past once for each such group of columns, and every column's sum is the
-// same whatever the grouping. With the whole matrix in memory it is the resident way.
+// Sparse x dense over row stores: out = A x (or A^T x), [+ add]. Design section 6: the columns of x that memory holds
+// are gathered for all its rows, the edges stream past once for each such group of columns, and every column's sum is
+// the same whatever the grouping. With the whole matrix in memory it is the resident way.
 //
 // The dense pass that computes x hands its rows over as it goes: what the first group holds then never touches a row
 // store, unless somebody else wants it.
@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/read_ahead.hpp"
+#include "engine/row_source.hpp"
 #include "engine/schedule.hpp"
 #include "engine/shard_stream.hpp"
 #include "engine/spmm_gather.hpp"
@@ -28,11 +29,11 @@ class ExternalSpmm {
     const RowStore* store = nullptr;
     std::size_t first_row = 0;
   };
-  // Rows of the product: those of one part of the destinations' map. add: null, or a store of out's shape (out itself is
-  // allowed) whose rows are added in T after the sum.
+  // Rows of the product: those of one part of the destinations' map. add: nothing, or rows that are added in T after
+  // the sum: out itself, a store of out's shape, or rows of other nodes' map (those it lacks add nothing).
   struct Output {
     RowPart part = RowPart::train;
-    const RowStore* add = nullptr;
+    RowSource add;
     RowStore* out = nullptr;
   };
   // source: the shape of x, whose rows are those of the sources' map. rows.options.part is not looked at. Takes the

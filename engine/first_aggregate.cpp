@@ -41,9 +41,10 @@ RowStore attach_kept(Session<T>& session, const std::string& key) {
 // A x, kept under the key where the store can be written.
 template <class T>
 RowStore aggregated(Session<T>& session, const RowStore& x, const std::string& key) {
-  RowStore z = session.make_rows("Z1", session.store.info().feature_dim);
+  RowStore z = session.make_rows("Z1", session.nodes(), session.store.info().feature_dim);
   if (session.options.explain) return z;  // nothing will be read
-  ExternalSpmm<T>(session, "1", false, x.shape(), nullptr, z).run(&x, false);
+  const RowMap& all = session.sets.inputs(1);
+  ExternalSpmm<T>(session, "1", false, x.shape(), {&all, &all, {}}, {{RowPart::train, {}, &z}}).run({{&x, 0}}, false);
   if (session.options.codec == Codec::fp64) return z;  // verification
   try {
     keep(session.store, key, z, session.budget);

@@ -97,11 +97,14 @@ MemoryPlan plan_memory(const TrainOptions& options, const StoreInfo& store, cons
     plan.workspace = std::max(plan.workspace, slots * bytes);
   }
   std::uint64_t widest = 0;
-  std::uint64_t shard = 0;
+  std::uint64_t shard = 0, largest_chunk = 0;
   for (const std::vector<ShardInfo>* shards : {&store.in_shards, &store.out_shards}) {
     for (const ShardInfo& info : *shards) {
       plan.graph += Shard::memory_bytes(info);
-      shard = std::max(shard, Shard::memory_bytes(info));
+      const std::uint64_t tables =
+          round_up((info.rows + info.halo) * 4, kBlockAlignment) + round_up(info.rows * 4, kBlockAlignment);
+      shard = std::max(shard, Shard::memory_bytes(info) + tables);
+      largest_chunk = std::max(largest_chunk, info.largest_chunk);
     }
   }
   // Every worker reads one group of panels while another is written, and as much again may be on its way to the disk.
@@ -122,9 +125,9 @@ MemoryPlan plan_memory(const TrainOptions& options, const StoreInfo& store, cons
     if (l > 0) gathers(options.alpha_codec, options.alpha_codec);
   }
   // SpMM's output tiles share the workspace of the dense passes.
-  plan.workspace =
-      std::max<std::uint64_t>(plan.workspace, slots * round_up(kChunkRows * widest * sizeof(float), kBlockAlignment));
-  plan.spmm_overhead = std::min<std::uint64_t>(3 * shard, plan.graph);
+  plan.workspace = std::max<std::uint64_t>(plan.workspace,
+                                           2 * slots * round_up(kChunkRows * widest * sizeof(float), kBlockAlignment));
+  plan.spmm_overhead = 3 * shard + slots * EdgeSpace::bytes_for(largest_chunk);
   plan.least = plan.fixed + plan.transient + plan.workspace + plan.pins + plan.gather_least + plan.spmm_overhead;
   plan.everything = plan.fixed + plan.transient + plan.graph + plan.stores + plan.gather_full + plan.workspace +
                     plan.pins + plan.read_ahead;

@@ -1,5 +1,5 @@
-// The shards of a graph one after the other, each with the rows that a product wants of it: while one is in use the next
-// is made ready by a thread of its own (read, where the graph does not stay in memory).
+// The shards of a graph one after the other, each with the rows that a product wants of it: while one is in use the
+// next is made ready by a thread of its own (read, where the graph does not stay in memory).
 #pragma once
 
 #include <future>

@@ -48,8 +48,8 @@ class Gather {
   [[nodiscard]] EncodedRows rows() const {
     return {source_.codec, memory_, static_cast<std::size_t>(source_.rows), group_.count, stride_};
   }
-  // The group's columns of a chunk of x, whose row 0 is source row `base`; or of decoded rows (all columns; whole panels
-  // only) from source row `first` on: the same bytes. Different rows at the same time are fine.
+  // The group's columns of a chunk of x, whose row 0 is source row `base`; or of decoded rows (all columns; whole
+  // panels only) from source row `first` on: the same bytes. Different rows at the same time are fine.
   void load(const RowStore& x, std::size_t base, std::size_t chunk) const;
   template <class T>
   void put(std::size_t first, MatrixView<const T> rows) const;

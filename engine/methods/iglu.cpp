@@ -8,9 +8,11 @@
 namespace strata {
 
 template <class T>
-IgluMethod<T>::IgluMethod(Session<T>& session) : session_(session), rows_(session, false), steps_(session) {
+IgluMethod<T>::IgluMethod(Session<T>& session)
+    : session_(session), rows_(session, session.sets, false), steps_(session) {
   for (std::size_t l = 0; l < top(); ++l) {
-    alpha_.push_back(session.make_alpha("alpha" + std::to_string(l + 1), session.model.layers[l].out));
+    alpha_.push_back(
+        session.make_alpha("alpha" + std::to_string(l + 1), session.rows(l).train_rows(), session.model.layers[l].out));
   }
   if (!inverted() && alternate()) {
     frozen_parameters_ = Array<T>(session.budget, session.parameters.size(), "parameters of the last refresh");
@@ -19,14 +21,14 @@ IgluMethod<T>::IgluMethod(Session<T>& session) : session_(session), rows_(sessio
 
 // X of all layers but the top, and the top's aggregate; the logits wait until somebody asks.
 template <class T>
-void IgluMethod<T>::sweep_hidden() {
-  rows_.sweep(top(), Masks{});
-  rows_.aggregate(top());
+void IgluMethod<T>::sweep_hidden(SweepParts parts) {
+  rows_.sweep(top(), Masks{}, parts);
+  eval_is_fresh_ = parts == SweepParts::all || !rows_.has_eval_rows();
 }
 
 template <class T>
 void IgluMethod<T>::prepare() {
-  sweep_hidden();
+  sweep_hidden(SweepParts::train);
   fresh_ = Fresh::hidden;
   refreshed_ = false;
   frozen_x_lost_ = false;
@@ -39,14 +41,19 @@ bool IgluMethod<T>::at_boundary() const {
 }
 
 template <class T>
-const RowStore& IgluMethod<T>::logits() {
-  if (fresh_ == Fresh::nothing) {
-    sweep_hidden();
-    frozen_x_lost_ = true;
-  }
-  if (fresh_ != Fresh::all) rows_.transform(top(), Masks{});
+RowSource IgluMethod<T>::logits() {
+  if (fresh_ == Fresh::nothing) frozen_x_lost_ = true;
+  if (fresh_ == Fresh::nothing || !eval_is_fresh_) sweep_hidden(SweepParts::all);
+  if (fresh_ != Fresh::all) rows_.transform(top(), Masks{}, SweepParts::all);
   fresh_ = Fresh::all;
   return rows_.logits();
+}
+
+// What the next epoch reads is there; the rest is not.
+template <class T>
+void IgluMethod<T>::forget_outputs() {
+  if (fresh_ == Fresh::all) fresh_ = inverted() ? Fresh::hidden : Fresh::nothing;
+  eval_is_fresh_ = !rows_.has_eval_rows();
 }
 
 // alpha of layer index l - 1 from that of l and, where layer l + 1 skips over l, of l + 1.
@@ -56,8 +63,11 @@ void IgluMethod<T>::refresh_alpha_below(std::size_t l) {
   pass.layer = l;
   pass.inputs = rows_.inputs(l);
   pass.alpha = l == top() ? nullptr : &alpha_[l];
-  pass.above = session_.model.layers[l].skipped_over ? &alpha_[l + 1] : nullptr;
-  backward_to_inputs(session_, pass, rows_.input_rows(l), &alpha_[l - 1]);
+  if (session_.model.layers[l].skipped_over) {
+    const bool same = &session_.rows(l + 1) == &session_.rows(l);
+    pass.above = same ? RowSource(alpha_[l + 1]) : RowSource(alpha_[l + 1], session_.rows(l + 1), nullptr);
+  }
+  backward_to_inputs(session_, pass, nullptr, &alpha_[l - 1]);
 }
 
 template <class T>
@@ -68,7 +78,7 @@ void IgluMethod<T>::refresh_alpha() {
 // An evaluation since the last step has swept already.
 template <class T>
 void IgluMethod<T>::refresh_x() {
-  if (fresh_ == Fresh::nothing) sweep_hidden();
+  if (fresh_ == Fresh::nothing) sweep_hidden(SweepParts::train);
   fresh_ = Fresh::hidden;
   frozen_x_lost_ = false;
   if (alternate()) std::ranges::copy(session_.parameters.values(), frozen_parameters_.begin());
@@ -79,7 +89,7 @@ template <class T>
 void IgluMethod<T>::restore_frozen_x() {
   if (!frozen_x_lost_) return;
   std::ranges::swap_ranges(session_.parameters.values(), frozen_parameters_.span());
-  sweep_hidden();
+  sweep_hidden(SweepParts::train);
   std::ranges::swap_ranges(session_.parameters.values(), frozen_parameters_.span());
   frozen_x_lost_ = false;
 }
@@ -108,13 +118,16 @@ EpochReport IgluMethod<T>::train_epoch(std::uint32_t epoch, const EpochBatches* 
 
 template <class T>
 void IgluMethod<T>::inverted_part(BatchPart part, const StepObserver<T>& observer) {
+  const bool last = part.number + 1 == part.of;
+  const SweepParts parts = last && this->evaluation_expected_ ? SweepParts::all : SweepParts::train;
   for (std::size_t l = 0; l < layers(); ++l) {
     step_layer(l, part, observer);
     if (l == top()) break;
-    rows_.transform(l, Masks{});
-    rows_.aggregate(l + 1);
+    rows_.transform(l, Masks{}, parts);
+    rows_.aggregate(l + 1, parts);
   }
   fresh_ = Fresh::hidden;
+  eval_is_fresh_ = parts == SweepParts::all || !rows_.has_eval_rows();
 }
 
 template <class T>

@@ -29,9 +29,9 @@ class IgluMethod final : public Method<T> {
   explicit IgluMethod(Session<T>& session);
   void prepare() override;
   EpochReport train_epoch(std::uint32_t epoch, const EpochBatches* batches, const StepObserver<T>& observer) override;
-  const RowStore& logits() override;
-  void forget_outputs() override { logits_are_fresh_ = false; }
-  const RowStore& embeddings() override { return rows_.exact_x(layers() > 1 ? layers() - 2 : 0); }
+  RowSource logits() override;
+  void forget_outputs() override;
+  [[nodiscard]] std::uint32_t period() const override { return alternate() ? 2 : 1; }
   // With refresh 0.5 an even epoch goes on with what the odd one before it refreshed, which no checkpoint holds.
   [[nodiscard]] bool at_boundary() const override;
 
@@ -49,7 +49,7 @@ class IgluMethod final : public Method<T> {
   [[nodiscard]] std::size_t top() const { return layers() - 1; }
   [[nodiscard]] bool inverted() const { return session_.options.iglu_order == IgluOrder::inverted; }
   [[nodiscard]] bool alternate() const { return session_.options.iglu_refresh == IgluRefresh::alternate; }
-  void sweep_hidden();
+  void sweep_hidden(SweepParts parts);
   void refresh_alpha_below(std::size_t layer);
   void refresh_x();
   void restore_frozen_x();
@@ -62,6 +62,7 @@ class IgluMethod final : public Method<T> {
   LayerSteps<T> steps_;
   std::vector<RowStore> alpha_;  // by layer index, gradient at that layer's output; the top has none
   Fresh fresh_ = Fresh::nothing;
+  bool eval_is_fresh_ = false;  // the rows of evaluation, as far as fresh_ says
   bool refreshed_ = false;      // alpha (inverted) or X (backprop) was refreshed since prepare()
   std::uint32_t epoch_ = 0;     // the last one trained since prepare(); 0: none
   bool frozen_x_lost_ = false;  // logits() overwrote the stale X that the next epoch goes on with

@@ -20,7 +20,7 @@ struct BatchPart {
 template <class T>
 class LayerSteps {
  public:
-  // Batches of hidden layers are cut from all nodes, those of the top from the training nodes.
+  // A layer's batches are cut from its active rows, those of the top from the training nodes (design section 5).
   explicit LayerSteps(Session<T>& session);
 
   // Before an epoch's first steps. batches and observer must outlive the epoch.
@@ -32,8 +32,8 @@ class LayerSteps {
 
  private:
   [[nodiscard]] std::size_t top() const { return session_.model.layers.size() - 1; }
-  [[nodiscard]] std::vector<std::vector<NodeId>> batches_of(std::size_t layer, BatchPart part) const;
-  [[nodiscard]] double gradient_scale(std::size_t layer, std::span<const NodeId> nodes) const;
+  [[nodiscard]] std::vector<std::vector<std::uint32_t>> batches_of(std::size_t layer, BatchPart part) const;
+  [[nodiscard]] double gradient_scale(std::size_t layer, std::size_t rows) const;
   [[nodiscard]] double mean_loss(const PassTotals& sums);
 
   Session<T>& session_;

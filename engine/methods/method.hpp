@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/batches.hpp"
+#include "engine/row_source.hpp"
 #include "engine/session.hpp"
 
 namespace strata {
@@ -48,21 +49,26 @@ class Method {
   // epoch counts from 1. batches: explicit ones for this epoch (from --batch-file), or null for the method's own.
   virtual EpochReport train_epoch(std::uint32_t epoch, const EpochBatches* batches,
                                   const StepObserver<T>& observer) = 0;
-  // Exact logits of all nodes under the present parameters, dropout off. Valid until the next call of any member.
-  virtual const RowStore& logits() = 0;
-  // What logits() and embeddings() know is not to be used again: rows they left may be gone (the plan drops what the
-  // schedule does not read), so the next calls compute them anew.
+  // Exact logits under the present parameters, dropout off, of the nodes that training and evaluation touch. Valid
+  // until the next call of any member.
+  virtual RowSource logits() = 0;
+  // What logits() knows is not to be used again: rows it left may be gone (the plan drops what the schedule does not
+  // read), so the next call computes them anew.
   virtual void forget_outputs() = 0;
-  // X^{last hidden layer} under the present parameters (for --embeddings), after a call of logits().
-  virtual const RowStore& embeddings() = 0;
   // Whether the next epoch, begun by prepare() from parameters, moments and step counter alone, gives the bits that it
   // gives now: only then may a checkpoint be written.
   [[nodiscard]] virtual bool at_boundary() const { return true; }
   // State to save in a checkpoint beside parameters and moments, and to restore: the global step counter.
+  // Told before train_epoch: logits() will be asked for after it. A method that sweeps anyway then sweeps the rows of
+  // evaluation along. Changes no weight.
+  void expect_evaluation(bool expected) { evaluation_expected_ = expected; }
+  // Epochs after which the passes repeat.
+  [[nodiscard]] virtual std::uint32_t period() const { return 1; }
   [[nodiscard]] std::uint64_t global_step() const { return global_step_; }
   void set_global_step(std::uint64_t step) { global_step_ = step; }
 
  protected:
+  bool evaluation_expected_ = true;
   std::uint64_t global_step_ = 0;
 };
 

@@ -1,36 +1,27 @@
 // SGC (Wu et al. 2019): a linear classifier on A^K X^0. The K products run once per store and are kept in
 // STORE/derived; what is left is a dense model, trained in mini-batches over the training nodes like the top group of
-// IGLU, one group named "head". Evaluation reads and writes only the chunks of rows that hold nodes of a split.
+// IGLU, one group named "head". Evaluation reads only rows of nodes of a split.
 #pragma once
-
-#include <span>
-#include <vector>
 
 #include "engine/methods/layer_steps.hpp"
 #include "engine/methods/method.hpp"
+#include "engine/methods/sweep.hpp"
 
 namespace strata {
 
 template <class T>
 class SgcMethod final : public Method<T> {
  public:
-  explicit SgcMethod(Session<T>& session);
-  void prepare() override { fresh_ = Fresh::nothing; }
+  explicit SgcMethod(Session<T>& session) : rows_(session, session.sets, false), steps_(session) {}
+  void prepare() override { logits_are_fresh_ = false; }
   EpochReport train_epoch(std::uint32_t epoch, const EpochBatches* batches, const StepObserver<T>& observer) override;
-  const RowStore& logits() override;
-  const RowStore& split_logits() override;
-  const RowStore& embeddings() override { return session_.aggregate; }  // A^K X^0
-  [[nodiscard]] std::span<const std::uint32_t> split_chunks() const { return split_chunks_; }
+  RowSource logits() override;
+  void forget_outputs() override { logits_are_fresh_ = false; }
 
  private:
-  // Which rows of the logits belong to the present parameters.
-  enum class Fresh : std::uint8_t { nothing, splits, all };
-
-  Session<T>& session_;
-  RowStore logits_;
+  ForwardRows<T> rows_;
   LayerSteps<T> steps_;
-  std::vector<std::uint32_t> split_chunks_;  // ascending
-  Fresh fresh_ = Fresh::nothing;
+  bool logits_are_fresh_ = false;
 };
 
 extern template class SgcMethod<float>;

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "engine/inference.hpp"
 #include "engine/run/configuration.hpp"
 #include "engine/run/export_rows.hpp"
 #include "engine/run/machine.hpp"
@@ -48,8 +49,8 @@ TrainingRun::TrainingRun(const TrainOptions& options, const Store& store, const 
   read_batches();
   check_wanted_rows();
   load_initial();
-  schedule_plan_ = plan_schedule<float>(*session_, *method_, [this] { static_cast<void>(evaluate_splits()); },
-                                        plan.run_bytes, Rates{});
+  schedule_plan_ = plan_schedule<float>(
+      *session_, *method_, [this] { static_cast<void>(evaluate_splits()); }, plan.run_bytes, Rates{});
 }
 
 void TrainingRun::load_initial() {
@@ -170,7 +171,8 @@ void TrainingRun::train_epoch(std::uint32_t epoch) {
   const Clock::time_point begin = Clock::now();
   const TierCounters before = session_->buffers.counters();
   display_.start_epoch(epoch);
-  session_->schedule.start_epoch();
+  session_->schedule.start_epoch(epoch);
+  method_->expect_evaluation(due(epoch, options_.eval_every));
   step_losses_.clear();
   StepObserver<float> observer;
   observer.after_step = [this](const StepEvent& event, const Parameters<float>&) { after_step(event); };
@@ -215,9 +217,11 @@ void TrainingRun::finish_epoch(std::uint32_t epoch, const EpochReport& report, E
 }
 
 EpochScores TrainingRun::evaluate_splits() {
-  const RowStore& logits = method_->logits();
+  const RowSource logits = method_->logits();
   Schedule::Scope scope(session_->schedule, session_->buffers, "evaluate");
-  scope.use(logits, 0, logits.shape().panels(), StoreUse::Kind::read, true);
+  for (const RowStore* part : {logits.store, logits.eval}) {
+    if (part != nullptr) scope.use(*part, 0, part->shape().panels(), StoreUse::Kind::read, true);
+  }
   if (!scope.begin()) return {};
   const Objective<float>& objective = session_->objective;
   const auto score = [&](std::span<const NodeId> nodes) -> std::optional<SplitScore> {
@@ -264,27 +268,38 @@ void TrainingRun::use_best() {
 
 void TrainingRun::write_results() {
   session_->schedule.suspend();
-  method_->forget_outputs();
   use_best();
   save_model(directory_.model(), session_->parameters, budget_);
-  prepare();
-  if (options_.epochs == 0 && !state_.last) state_.last = evaluate_splits();
-  if (options_.predict != "none") {
-    const Array<NodeId> ids = select_nodes(options_.predict, store_, budget_);
-    const bool of_splits = options_.predict == "splits" || options_.predict == "test";
-    export_rows(of_splits ? method_->split_logits() : method_->logits(), ids.span(), store_, directory_.predictions(),
-                directory_.prediction_ids(), budget_);
-    predicted_rows_ = ids.size();
+  if (options_.epochs == 0 && !state_.last) {
+    prepare();
+    method_->forget_outputs();
+    state_.last = evaluate_splits();
   }
-  if (options_.embeddings != "none") {
-    const Array<NodeId> ids = select_nodes(options_.embeddings, store_, budget_);
-    static_cast<void>(method_->logits());  // brings the embeddings up to the present parameters
-    export_rows(method_->embeddings(), ids.span(), store_, directory_.embeddings(), directory_.embedding_ids(),
-                budget_);
-    embedded_rows_ = ids.size();
-  }
+  method_.reset();  // and its row stores
+  export_outputs();
   write_file_atomically(directory_.summary(),
                         summary_text(options_, store_, plan_, state_, metric_name(metric_), measured()));
+}
+
+void TrainingRun::export_outputs() {
+  const auto infer = [&](const std::string& what, bool embeddings, const auto& path, const auto& ids_path) {
+    const Array<NodeId> ids = select_nodes(what, store_, budget_);
+    Array<NodeId> wanted(budget_, ids.size(), "nodes to predict");
+    {
+      const Array<NodeId> reordered = store_.reordered_ids(budget_);
+      std::transform(ids.begin(), ids.end(), wanted.begin(), [&](NodeId id) { return reordered[id]; });
+    }
+    std::sort(wanted.begin(), wanted.end());
+    const Inference<float> inference(*session_, wanted.span(), embeddings);
+    export_rows(embeddings ? inference.embeddings() : inference.logits(), ids.span(), store_, path, ids_path, budget_);
+    return ids.size();
+  };
+  if (options_.predict != "none") {
+    predicted_rows_ = infer(options_.predict, false, directory_.predictions(), directory_.prediction_ids());
+  }
+  if (options_.embeddings != "none") {
+    embedded_rows_ = infer(options_.embeddings, true, directory_.embeddings(), directory_.embedding_ids());
+  }
 }
 
 Measured TrainingRun::measured() const {

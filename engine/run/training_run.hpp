@@ -49,6 +49,7 @@ class TrainingRun {
   void write_checkpoint();
   void use_best();
   void write_results();
+  void export_outputs();
   void print_result() const;
   [[nodiscard]] Measured measured() const;
   [[nodiscard]] double elapsed() const;  // seconds since construction
