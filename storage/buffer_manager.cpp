@@ -219,7 +219,7 @@ std::span<std::byte> BufferManager::State::pin(Lock& lock, TileKey key, Access a
   tile.released = false;
   if (access != Access::read) {
     tile.dirty = tile.pinned_to_write = true;
-    tile.dropped = false;
+    tile.dropped = tile.disposable = false;
   }
   touch(store, tile);
   return tile.memory.bytes().first(store.content_bytes(key.tile));
@@ -278,7 +278,13 @@ bool BufferManager::State::settle(TileKey key) {
   const Retention& retention = store.retention[store.panel_of(key.tile)];
   if (retention.mode == Retention::Mode::automatic) return false;
   if (retention.mode == Retention::Mode::planned) {
-    if (retention.drop) {
+    if (retention.drop && retention.later && tile.state == TileState::resident) {
+      tile.kept = false;
+      tile.disposable = true;
+      release(key, tile);
+      return false;
+    }
+    if (retention.drop && !retention.later) {
       drop(tile);
       return false;
     }
@@ -314,7 +320,7 @@ void BufferManager::State::drop(Tile& tile) {
 
 void BufferManager::State::put_out(Tile& tile) {
   if (tile.ahead) ahead_bytes -= tile.memory.size();
-  tile.kept = tile.released = tile.unchecked = tile.ahead = false;
+  tile.kept = tile.released = tile.unchecked = tile.ahead = tile.disposable = false;
   Buffer memory = remove_resident(tile);
   if (options.poison) std::memset(memory.data(), 0xa5, memory.size());
   keep_free(std::move(memory));
