@@ -56,6 +56,8 @@ struct BudgetFigures {
   double bytes_read = 0, bytes_written = 0;                  // an epoch after the first, medians
   double hit_rate = 0;                                       // of blocks asked for; 0 when none was
   std::uint64_t peak_host_bytes = 0, cgroup_peak_bytes = 0;  // largest; 0: unknown
+  // Of the whole process, as /proc/PID/io counts; medians, empty where a trial has none.
+  std::optional<double> disk_read, disk_written;
   std::optional<double> predicted_seconds, predicted_bytes;
   std::vector<double> trials;  // later_seconds() by round
 };

@@ -83,6 +83,8 @@ Json json_of(const BudgetFigures& f) {
                {"edges_per_second", f.edges_per_second},
                {"bytes_read_per_epoch", f.bytes_read},
                {"bytes_written_per_epoch", f.bytes_written},
+               {"process_disk_read_bytes", known(f.disk_read)},
+               {"process_disk_write_bytes", known(f.disk_written)},
                {"hit_rate", f.hit_rate},
                {"peak_host_bytes", f.peak_host_bytes > 0 ? Json(f.peak_host_bytes) : Json(nullptr)},
                {"cgroup_peak_bytes", f.cgroup_peak_bytes > 0 ? Json(f.cgroup_peak_bytes) : Json(nullptr)},
@@ -122,14 +124,17 @@ void print_budget_table(std::ostream& out, const BudgetReport& report) {
   const bool predicted = std::any_of(figures.begin(), figures.end(), [](const BudgetFigures& f) {
     return f.predicted_seconds.has_value() || f.predicted_bytes.has_value();
   });
-  out << fmt::format("{:>10} {:>9} {:>9} {:>6} {:>10} {:>10} {:>11} {:>11} {:>6} {:>11} {:>11}", "budget", "epoch s",
-                     "first s", "ratio", "nodes", "edges", "read", "written", "hits", "VmHWM", "cgroup peak");
+  out << fmt::format("{:>10} {:>9} {:>9} {:>6} {:>10} {:>10} {:>11} {:>11} {:>6} {:>10} {:>10} {:>10} {:>11}", "budget",
+                     "epoch s", "first s", "ratio", "nodes", "edges", "read", "written", "hits", "disk in", "disk out",
+                     "VmHWM", "cgroup peak");
   out << (predicted ? fmt::format(" {:>7} {:>7}", "plan s", "plan B") : "") << "  trials (s)\n";
   for (const BudgetFigures& f : figures) {
-    out << fmt::format("{:>10} {:9.4g} {:9.4g} {:6.2f} {:>10} {:>10} {:>11} {:>11} {:5.1f}% {:>11} {:>11}",
-                       format_bytes(f.budget), f.seconds, f.first_seconds, f.ratio, rate_text(f.nodes_per_second),
-                       rate_text(f.edges_per_second), bytes_text(f.bytes_read), bytes_text(f.bytes_written),
-                       100 * f.hit_rate, known_bytes(f.peak_host_bytes), known_bytes(f.cgroup_peak_bytes));
+    out << fmt::format(
+        "{:>10} {:9.4g} {:9.4g} {:6.2f} {:>10} {:>10} {:>11} {:>11} {:5.1f}% {:>10} {:>10} {:>10} {:>11}",
+        format_bytes(f.budget), f.seconds, f.first_seconds, f.ratio, rate_text(f.nodes_per_second),
+        rate_text(f.edges_per_second), bytes_text(f.bytes_read), bytes_text(f.bytes_written), 100 * f.hit_rate,
+        f.disk_read ? bytes_text(*f.disk_read) : "-", f.disk_written ? bytes_text(*f.disk_written) : "-",
+        known_bytes(f.peak_host_bytes), known_bytes(f.cgroup_peak_bytes));
     if (predicted) {
       out << fmt::format(" {:>7} {:>7}", error_text(f.predicted_seconds, f.seconds),
                          error_text(f.predicted_bytes, f.bytes_read + f.bytes_written));
@@ -137,8 +142,8 @@ void print_budget_table(std::ostream& out, const BudgetReport& report) {
     out << "  " << joined(f.trials) << "\n";
   }
   out << "epoch s: median epoch after the first, evaluation included, median over the rounds; ratio: to the largest "
-         "budget in\nthe same round; read, written: bytes of such an epoch; VmHWM: peak memory of the process, file "
-         "pages included\n";
+         "budget in\nthe same round; read, written: bytes of such an epoch; disk in, out: of the whole process, as the "
+         "kernel counts\nthem; VmHWM: its peak memory, file pages included\n";
   const BudgetTrial& any = report.trials.front();
   out << "nodes: visits of an epoch; edges: "
       << (any.edges_per_epoch > any.edges

@@ -132,6 +132,13 @@ double visits_or_nodes(const BudgetTrial& trial) {
   return visits > 0 ? visits : static_cast<double>(trial.nodes);
 }
 
+std::optional<double> known_median(const std::vector<const BudgetTrial*>& trials,
+                                   std::optional<std::uint64_t> BudgetTrial::*value) {
+  const bool known = std::all_of(trials.begin(), trials.end(), [&](const auto* t) { return (t->*value).has_value(); });
+  if (!known) return std::nullopt;
+  return trial_median(trials, [&](const BudgetTrial& t) { return static_cast<double>((t.*value).value()); });
+}
+
 BudgetFigures figures_of(const std::vector<const BudgetTrial*>& trials, const std::map<std::size_t, double>& largest) {
   BudgetFigures f;
   f.budget = trials.front()->budget;
@@ -156,6 +163,8 @@ BudgetFigures figures_of(const std::vector<const BudgetTrial*>& trials, const st
     f.cgroup_peak_bytes = std::max(f.cgroup_peak_bytes, trial->cgroup_peak_bytes.value_or(0));
     f.trials.push_back(trial->later_seconds());
   }
+  f.disk_read = known_median(trials, &BudgetTrial::disk_read_bytes);
+  f.disk_written = known_median(trials, &BudgetTrial::disk_write_bytes);
   f.predicted_seconds = trials.front()->predicted_seconds;
   f.predicted_bytes = trials.front()->predicted_bytes;
   return f;

@@ -53,7 +53,14 @@ TEST_CASE("budget figures: the first epoch apart, medians of trials, ratios with
   CHECK(figures[1].nodes_per_second == doctest::Approx(100.0 / 6));
   CHECK(figures[1].hit_rate == 0.75);
   CHECK(figures[1].bytes_read == 4096);
+  CHECK(!figures[1].disk_read.has_value());
   CHECK(summarise({}).empty());
+  std::vector<BudgetTrial> counted = trials;
+  for (std::size_t i = 0; i < counted.size(); ++i) counted[i].disk_read_bytes = 10 * i;
+  CHECK(summarise(counted)[0].disk_read == 30);  // of 0, 30, 40
+  counted[3].disk_read_bytes.reset();
+  CHECK(!summarise(counted)[0].disk_read.has_value());
+  CHECK(summarise(counted)[1].disk_read == 20);  // of 10, 20, 50
 }
 
 TEST_CASE("budget: one differing checksum is seen") {
