@@ -95,6 +95,7 @@ void RowStore::pin_update(std::size_t chunk, std::size_t panel, std::size_t coun
 }
 
 bool RowStore::prefetch(std::size_t chunk, std::size_t panel, std::size_t count) const {
+  STRATA_ASSERT(chunk < shape_.chunks() && panel + count <= shape_.panels());
   BufferManager::State::Lock lock(manager_->state_->mutex);
   return manager_->state_->prefetch(lock, id_, chunk, panel, count, true);
 }
@@ -201,7 +202,7 @@ std::span<std::byte> BufferManager::State::pin(Lock& lock, TileKey key, Access a
       hit = false;
       bring_in(lock, key, access);
       break;
-    } else if (tile.unchecked) {
+    } else if (tile.unchecked && access != Access::overwrite) {
       check_arrived(lock, key);
     } else {
       break;
@@ -219,7 +220,7 @@ std::span<std::byte> BufferManager::State::pin(Lock& lock, TileKey key, Access a
   tile.released = false;
   if (access != Access::read) {
     tile.dirty = tile.pinned_to_write = true;
-    tile.dropped = false;
+    tile.dropped = tile.unchecked = false;  // what was read ahead does not matter to who overwrites it
   }
   touch(store, tile);
   return tile.memory.bytes().first(store.content_bytes(key.tile));
