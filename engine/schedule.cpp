@@ -64,7 +64,7 @@ bool Schedule::Scope::begin() {
   for (std::size_t u = 0; u < stores_.size(); ++u) {
     const StoreUse& use = record_.uses[u];
     if (pass_ == kUnknown) {
-      stores_[u]->set_retention(use.first_panel, use.panels, {Retention::Mode::passing, 0, false});
+      stores_[u]->set_retention(use.first_panel, use.panels, schedule_.unknown_);
       continue;
     }
     const std::vector<Retention>& panels = schedule_.retention_[pass_].at(u);
