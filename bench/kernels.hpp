@@ -61,6 +61,8 @@ void bench_spmm(const KernelBench& bench);
 void bench_linear(const KernelBench& bench);
 // Encoding and decoding of tiles, by codec.
 void bench_codec(const KernelBench& bench);
+// The decoder of columns, by instruction set, and SpMM with it.
+void bench_gaps(const KernelBench& bench);
 
 // Throws Error (status 1) when a kernel's result is not the reference body's: timing a wrong kernel is worth nothing.
 void require_equal(bool equal, const std::string& what);

@@ -29,12 +29,13 @@ namespace fs = std::filesystem;
 
 const char* const kUsage =
     "strata-bench kernels|io [options]\n"
-    "  kernels   SpMM, dense products and row codecs on the CPU, every trial, beside ceilings measured in the same "
+    "  kernels   SpMM, dense products, row codecs and coded columns on the CPU, every trial, beside ceilings measured in the same "
     "run\n"
     "  io        reads and writes of a disk, every trial, beside fio in the same minute";
 
 using Group = void (*)(const KernelBench&);
-const std::map<std::string, Group> kGroups = {{"codec", bench_codec}, {"linear", bench_linear}, {"spmm", bench_spmm}};
+const std::map<std::string, Group> kGroups = {
+    {"codec", bench_codec}, {"gaps", bench_gaps}, {"linear", bench_linear}, {"spmm", bench_spmm}};
 
 struct BenchOptions {
   KernelOptions kernels;
@@ -47,7 +48,7 @@ struct BenchOptions {
 po::options_description describe(BenchOptions& o) {
   po::options_description options("Options");
   auto add = options.add_options();
-  add("only", po::value(&o.only)->multitoken(), "groups to run: spmm, linear, codec (default: all)");
+  add("only", po::value(&o.only)->multitoken(), "groups to run: spmm, linear, codec, gaps (default: all)");
   add("trials", po::value(&o.kernels.trials)->default_value(o.kernels.trials),
       "timed trials of each, after one untimed");
   add("rows", po::value(&o.kernels.rows)->default_value(o.kernels.rows),
@@ -66,7 +67,7 @@ po::options_description describe(BenchOptions& o) {
 
 void check(const BenchOptions& o) {
   for (const std::string& name : o.only) {
-    if (!kGroups.contains(name)) throw UsageError("--only " + name + ": use spmm, linear or codec");
+    if (!kGroups.contains(name)) throw UsageError("--only " + name + ": use spmm, linear, codec or gaps");
   }
   const KernelOptions& k = o.kernels;
   if (k.trials == 0 || k.rows == 0 || k.degree == 0 || k.dense_rows == 0 || k.stream_bytes == 0) {
@@ -109,8 +110,8 @@ int kernels(int argc, char** argv) {
   const StreamProbe stream(o.kernels.stream_bytes, workers, budget);
   run_groups(o, {o.kernels, workers, budget, report, stream}, common.quiet);
   report.print_table(std::cout);
-  std::cout
-      << "ratio: spmm to a stream read, codec to a stream copy, linear to oneDNN alone, each timed in turns with it\n";
+  std::cout << "ratio: spmm and gaps to a stream read (spmm over decoded columns to raw ones), codec to a stream copy, "
+               "linear to oneDNN alone, each timed in turns with it\n";
   if (!o.output.empty()) {
     fs::create_directories(o.output);
     report.write_json(file);

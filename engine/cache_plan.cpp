@@ -27,6 +27,7 @@ struct Event {
   std::size_t pass = 0, use = 0, panel = 0;  // panel: within the use
   Kind kind = Kind::read;
   bool scattered = false;
+  double share = 1;  // of the chunks
 };
 
 // A panel of a store, with its uses in the order of the passes.
@@ -45,7 +46,7 @@ std::vector<Item> items_of(const std::vector<PassRecord>& passes) {
         Item& item = items[{use.store, use.first_panel + i}];
         item.bytes = panel_bytes(use.shape, use.first_panel + i);
         item.attached = use.attached;
-        item.events.push_back({p, u, i, use.kind, use.scattered});
+        item.events.push_back({p, u, i, use.kind, use.scattered, use.share});
       }
     }
   }
@@ -112,7 +113,8 @@ class Planner {
       const std::size_t n = next_event(item, e);
       const bool dead = n == kNone || item.events[n].kind == Kind::overwrite;
       if (dead) {
-        retention_of(event).drop = !item.attached && !event.scattered;
+        retention_of(event).drop = !item.attached;
+        retention_of(event).later = event.scattered;
         continue;
       }
       Interval interval{index, e, 2 * event.pass + 1, 2 * item.events[n].pass, static_cast<double>(item.bytes), 0};
@@ -174,7 +176,7 @@ class Planner {
         const double bytes = static_cast<double>(item.bytes) / kClasses;
         bool resident = false, dirty = false, on_disk = item.attached;
         const auto play = [&](const Event& event, double& in, double& out) {
-          if (event.kind != Kind::overwrite && !resident && on_disk) in += bytes;
+          if (event.kind != Kind::overwrite && !resident && on_disk) in += bytes * event.share;
           if (event.kind != Kind::read) {
             dirty = true;
             on_disk = false;
@@ -228,7 +230,10 @@ PassTraffic epoch_floor(const std::vector<PassRecord>& passes, std::size_t epoch
   for (std::size_t p = epoch_begins; p < passes.size(); ++p) {
     for (const StoreUse& use : passes[p].uses) {
       std::uint64_t bytes = 0;
-      for (std::size_t i = 0; i < use.panels; ++i) bytes += panel_bytes(use.shape, use.first_panel + i);
+      for (std::size_t i = 0; i < use.panels; ++i) {
+        bytes +=
+            static_cast<std::uint64_t>(static_cast<double>(panel_bytes(use.shape, use.first_panel + i)) * use.share);
+      }
       if (use.kind != Kind::overwrite) floor.read += bytes;
       if (use.kind != Kind::read) floor.written += bytes;
     }

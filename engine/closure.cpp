@@ -17,9 +17,8 @@ struct Marks {
   NodeBits inner, outer;
 };
 
-void mark_sources(const SparseRows& rows, const NestedSets& of, std::size_t first, Marks& marks) {
-  const std::size_t end = std::min(first + kChunkRows, rows.rows);
-  for (std::size_t r = first; r < end; ++r) {
+void mark_sources(const SparseRows& rows, const NestedSets& of, Marks& marks) {
+  for (std::size_t r = 0; r < rows.rows; ++r) {
     const NodeId id = rows.first_row + static_cast<NodeId>(r);
     if (!of.outer.contains(id)) continue;
     const bool inner = of.inner.contains(id);
@@ -45,6 +44,8 @@ void carry_over(const NodeBits& marks, std::span<const NodeId> ids, std::size_t 
 std::uint64_t add_in_neighbours(const Store& store, const NestedSets& of, NestedSets& to, Workers& workers,
                                 MemoryBudget& budget) {
   std::uint64_t opened = 0;
+  std::vector<EdgeSpace> spaces;
+  for (std::size_t slot = 0; slot < workers.slots(); ++slot) spaces.emplace_back(budget);
   const std::vector<ShardInfo>& infos = store.shards(Direction::in);
   for (std::size_t s = 0; s < infos.size(); ++s) {
     if (infos[s].edges == 0 || !of.outer.any(infos[s].first_row, infos[s].rows)) continue;
@@ -53,9 +54,15 @@ std::uint64_t add_in_neighbours(const Store& store, const NestedSets& of, Nested
     const std::span<const NodeId> ids = shard.locals();
     Marks marks{{ids.size(), budget, "sources of the training nodes in a shard"},
                 {ids.size(), budget, "sources of the labelled nodes in a shard"}};
-    const SparseRows rows = shard.rows();
-    workers.for_each(divide_up(rows.rows, kChunkRows),
-                     [&](std::size_t chunk) { mark_sources(rows, of, chunk * kChunkRows, marks); });
+    workers.ordered(divide_up(infos[s].rows, kChunkRows),
+                    {.before = {},
+                     .work =
+                         [&](std::size_t chunk, std::size_t slot) {
+                           const std::size_t first = chunk * kChunkRows;
+                           const std::size_t count = std::min<std::size_t>(kChunkRows, infos[s].rows - first);
+                           mark_sources(shard.rows(first, count, spaces[slot]), of, marks);
+                         },
+                     .reduce = {}});
     workers.for_each(divide_up(NodeBits::word_count(ids.size()), kPieceWords), [&](std::size_t piece) {
       carry_over(marks.inner, ids, piece * kPieceWords, to.inner);
       carry_over(marks.outer, ids, piece * kPieceWords, to.outer);

@@ -75,15 +75,15 @@ TileScore score_multilabel(const Labels& labels, std::span<const NodeId> ids, Ma
 
 // body(tile number, ids of the tile, their logits) for all tiles, in parallel.
 template <class T, class Body>
-void for_each_tile(const RowStore& logits, std::span<const NodeId> ids, MemoryBudget& budget, Body&& body) {
-  const std::size_t cols = logits.shape().cols;
+void for_each_tile(const RowSource& logits, std::span<const NodeId> ids, MemoryBudget& budget, Body&& body) {
+  const std::size_t cols = logits.store->shape().cols;
   const std::size_t largest = std::min(kChunkRows, ids.size());
   tbb::enumerable_thread_specific<Array<T>> spaces([&] { return Array<T>(budget, largest * cols, "evaluation tile"); });
   tbb::parallel_for(std::size_t{0}, divide_up(ids.size(), kChunkRows), [&](std::size_t tile) {
     const std::size_t first = tile * kChunkRows;
     const std::span<const NodeId> part = ids.subspan(first, std::min(kChunkRows, ids.size() - first));
     const MatrixView<T> values(spaces.local().data(), part.size(), cols);
-    read_rows<T>(logits, part, values);
+    read_nodes<T>(logits, part, values);
     body(tile, part, MatrixView<const T>(values));
   });
 }
@@ -99,7 +99,7 @@ bool is_positive(const Labels& labels, NodeId id, std::size_t task) {
 
 // Sort keys of `count` tasks from `first_task`, task after task: keys[t * ids.size() + i].
 template <class T>
-void fill_keys(const RowStore& logits, const Labels& labels, std::span<const NodeId> ids, std::size_t first_task,
+void fill_keys(const RowSource& logits, const Labels& labels, std::span<const NodeId> ids, std::size_t first_task,
                std::size_t count, MemoryBudget& budget, std::span<std::uint64_t> keys) {
   const bool two_classes = labels.task == Task::multiclass;
   for_each_tile<T>(logits, ids, budget,
@@ -133,10 +133,11 @@ Array<std::uint64_t> reserve_keys(std::size_t ids, std::size_t tasks, std::uint6
 }
 
 template <class T>
-double mean_roc_auc(const RowStore& logits, const Labels& labels, std::span<const NodeId> ids, MemoryBudget& budget) {
-  const std::size_t tasks = labels.task == Task::multiclass ? 1 : logits.shape().cols;
+double mean_roc_auc(const RowSource& logits, const Labels& labels, std::span<const NodeId> ids, MemoryBudget& budget) {
+  const std::size_t tasks = labels.task == Task::multiclass ? 1 : logits.store->shape().cols;
   const std::size_t threads = tbb::global_control::active_value(tbb::global_control::max_allowed_parallelism);
-  const std::uint64_t tile = kChunkRows * logits.shape().cols * sizeof(T) + logits.shape().tile_slot(0, 0);
+  const std::uint64_t tile =
+      kChunkRows * logits.store->shape().cols * sizeof(T) + logits.store->shape().tile_slot(0, 0);
   std::size_t at_once = 0;
   const Array<std::uint64_t> keys = reserve_keys(ids.size(), tasks, threads * tile, budget, at_once);
   double sum = 0;
@@ -189,7 +190,7 @@ Metric choose_metric(const std::string& name, const StoreInfo& store) {
 }
 
 template <class T>
-SplitScore evaluate(const RowStore& logits, const Labels& labels, std::span<const NodeId> ids, Metric metric,
+SplitScore evaluate(const RowSource& logits, const Labels& labels, std::span<const NodeId> ids, Metric metric,
                     MemoryBudget& budget) {
   SplitScore result;
   if (ids.empty()) return result;
@@ -210,7 +211,7 @@ SplitScore evaluate(const RowStore& logits, const Labels& labels, std::span<cons
   }
   result.nodes = sum.nodes;
   if (sum.nodes == 0) return result;
-  const std::uint64_t terms = sum.nodes * (labels.task == Task::multilabel ? logits.shape().cols : 1);
+  const std::uint64_t terms = sum.nodes * (labels.task == Task::multilabel ? logits.store->shape().cols : 1);
   result.loss = sum.loss / static_cast<double>(terms);
   if (metric == Metric::roc_auc) {
     result.metric = mean_roc_auc<T>(logits, labels, ids, budget);
@@ -222,7 +223,7 @@ SplitScore evaluate(const RowStore& logits, const Labels& labels, std::span<cons
   return result;
 }
 
-template SplitScore evaluate<float>(const RowStore&, const Labels&, std::span<const NodeId>, Metric, MemoryBudget&);
-template SplitScore evaluate<double>(const RowStore&, const Labels&, std::span<const NodeId>, Metric, MemoryBudget&);
+template SplitScore evaluate<float>(const RowSource&, const Labels&, std::span<const NodeId>, Metric, MemoryBudget&);
+template SplitScore evaluate<double>(const RowSource&, const Labels&, std::span<const NodeId>, Metric, MemoryBudget&);
 
 }  // namespace strata

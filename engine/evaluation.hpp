@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 
+#include "engine/row_source.hpp"
 #include "engine/workers.hpp"
 #include "kernels/base/types.hpp"
 #include "storage/buffer_manager.hpp"
@@ -27,7 +28,7 @@ struct SplitScore {
 // ids: ascending. Rows without a label are left out. Deterministic for every thread count. Scores for ROC-AUC
 // (ids x tasks floats) are charged to the budget.
 template <class T>
-[[nodiscard]] SplitScore evaluate(const RowStore& logits, const Labels& labels, std::span<const NodeId> ids,
+[[nodiscard]] SplitScore evaluate(const RowSource& logits, const Labels& labels, std::span<const NodeId> ids,
                                   Metric metric, MemoryBudget& budget);
 
 // Area under the ROC curve by mid-ranks; NaN when one class is absent. scores and positive have n entries.

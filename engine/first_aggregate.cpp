@@ -13,9 +13,10 @@ namespace {
 
 constexpr const char* kRows = "z.rows";
 
-std::string key_of(Aggregation aggregation, Codec codec) {
+std::string key_of(Aggregation aggregation, Codec codec, std::size_t power) {
   static constexpr const char* kNames[] = {"none", "sum", "mean", "row", "sym"};
-  return std::string("aggregate-") + kNames[static_cast<int>(aggregation)] + "-" + codec_name(codec);
+  return std::string("aggregate-") + kNames[static_cast<int>(aggregation)] + "-" + codec_name(codec) +
+         (power > 1 ? "-power" + std::to_string(power) : "");
 }
 
 // Copies the tiles as they are: the kept rows are the computed ones, bit for bit.
@@ -28,24 +29,23 @@ void keep(const Store& store, const std::string& key, const RowStore& z, MemoryB
     }
   }
   file.commit();
-  writer.finish(R"({"what": "A X for layer 1"})");
+  writer.finish(R"({"what": "A X for layer 1, or a power of A for sgc"})");
 }
 
-}  // namespace
-
+// A^power X^0, kept already.
 template <class T>
-RowStore first_aggregate(Session<T>& session) {
-  const Codec codec = session.options.codec;
-  const std::string key = key_of(session.model.layers.front().aggregation, codec);
-  const auto attach_kept = [&] {
-    return session.buffers.attach("Z1", RowFileReader(session.store.derived_path(key) / kRows, session.budget));
-  };
-  const bool verification = codec == Codec::fp64;
-  if (!verification && has_derived(session.store, key)) return attach_kept();
-  RowStore z = session.make_rows("Z1", session.store.info().feature_dim);
+RowStore attach_kept(Session<T>& session, const std::string& key) {
+  return session.buffers.attach("Z1", RowFileReader(session.store.derived_path(key) / kRows, session.budget));
+}
+
+// A x, kept under the key where the store can be written.
+template <class T>
+RowStore aggregated(Session<T>& session, const RowStore& x, const std::string& key) {
+  RowStore z = session.make_rows("Z1", session.nodes(), session.store.info().feature_dim);
   if (session.options.explain) return z;  // nothing will be read
-  ExternalSpmm<T>(session, "1", false, session.features.shape(), nullptr, z).run(&session.features, false);
-  if (verification) return z;
+  const RowMap& all = session.sets.inputs(1);
+  ExternalSpmm<T>(session, "1", false, x.shape(), {&all, &all, {}}, {{RowPart::train, {}, &z}}).run({{&x, 0}}, false);
+  if (session.options.codec == Codec::fp64) return z;  // verification
   try {
     keep(session.store, key, z, session.budget);
   } catch (const Error& error) {
@@ -55,7 +55,20 @@ RowStore first_aggregate(Session<T>& session) {
   }
   if (session.plan.fits) return z;  // in memory already
   z.release();
-  return attach_kept();
+  return attach_kept(session, key);
+}
+
+}  // namespace
+
+template <class T>
+RowStore first_aggregate(Session<T>& session) {
+  const LayerSpec& layer = session.model.layers.front();
+  const auto key = [&](std::size_t power) { return key_of(layer.aggregation, session.options.codec, power); };
+  std::size_t power = session.options.codec == Codec::fp64 ? 0 : layer.hops;
+  while (power > 0 && !has_derived(session.store, key(power))) --power;
+  RowStore x = power > 0 ? attach_kept(session, key(power)) : RowStore();
+  for (; power < layer.hops; ++power) x = aggregated(session, power == 0 ? session.features : x, key(power + 1));
+  return x;
 }
 
 template RowStore first_aggregate(Session<float>&);

@@ -1,5 +1,5 @@
 // Z^1 = A X^0: the features never change, so it is computed once per store, normalisation and codec, and kept in
-// STORE/derived for later runs (design section 5).
+// STORE/derived for later runs (design section 5). For SGC it is A^K X^0, and every power on the way is kept.
 #pragma once
 
 #include "storage/buffer_manager.hpp"

@@ -11,16 +11,16 @@
 namespace strata {
 
 // Where a layer's rows come from: z is the aggregate Z^k (or X^{k-1} for a layer that does not aggregate), root is
-// X^{k-1} for a layer with a root term, else null.
+// X^{k-1} for a layer with a root term, else null; skip is X^{k-skip} for a layer with a residual, which only forward
+// passes read.
 struct LayerInputs {
-  const RowStore* z = nullptr;
-  const RowStore* root = nullptr;
+  RowSource z, root, skip;
 };
 
-// out <- X^k for all rows.
+// out <- X^k for the rows (a whole part).
 template <class T>
-void forward_pass(Session<T>& session, std::size_t layer, const LayerInputs& inputs, const Masks& masks,
-                  const RowSink<T>& out);
+void forward_pass(Session<T>& session, std::size_t layer, const PassRows& rows, const LayerInputs& inputs,
+                  const Masks& masks, const RowSink<T>& out);
 
 template <class T>
 struct BackwardPass {
@@ -31,12 +31,13 @@ struct BackwardPass {
   // bit.
   const RowStore* output = nullptr;
   const RowStore* alpha = nullptr;  // gradient at the layer's output; null: the loss at its logits
+  RowSource above;                  // alpha^{k+1}, where layer k+1 skips over this one and `below` is wanted
   T loss_scale = 1;                 // the loss is loss_scale * sum over training rows
-  std::span<const NodeId> nodes;    // ascending; empty: all rows
-  bool parameters = false;          // add this pass's gradients to the session's (zero them before)
-  RowSink<T> dz;                    // gradient at the aggregate, all rows; empty: not wanted
-  RowStore* dx = nullptr;           // gradient at the root input, all rows
-  ReadAhead* scan = nullptr;        // of the scan over many batches that this one is a part of
+  const std::vector<std::uint32_t>* rows = nullptr;  // of the layer's train part, ascending; null: all
+  bool parameters = false;                           // add this pass's gradients to the session's (zero them before)
+  RowSink<T> dz;                                     // gradient at the aggregate, all rows; empty: not wanted
+  RowStore* dx = nullptr;     // gradient at X^{k-1} beside the aggregate: root term, residual; all rows
+  ReadAhead* scan = nullptr;  // of the scan over many batches that this one is a part of
 
   [[nodiscard]] bool wants_inputs() const { return dz.store != nullptr || dz.spmm != nullptr || dx != nullptr; }
 };
@@ -49,12 +50,12 @@ struct PassTotals {
 };
 
 // The steps of one layer's mini-batches as one pass over its rows: what they read is read ahead from batch to batch.
-// batches: ascending nodes each, in their order.
+// batches: ascending rows of the layer's train part each, in their order.
 template <class T>
 class StepScan {
  public:
   StepScan(Session<T>& session, std::size_t layer, const LayerInputs& inputs, const RowStore* alpha,
-           const std::vector<std::vector<NodeId>>& batches);
+           const std::vector<std::vector<std::uint32_t>>& batches);
   // False in a dry run: take no step.
   [[nodiscard]] bool begin() { return scope_.begin(); }
   [[nodiscard]] ReadAhead* ahead() { return &ahead_; }
@@ -67,10 +68,10 @@ class StepScan {
 template <class T>
 PassTotals backward_pass(Session<T>& session, const BackwardPass<T>& pass);
 
-// The same over all rows, with the gradient at the layer's input rows X^{k-1} (given as x) written to `below` (null:
-// not wanted): through the transposed aggregation, plus the root term, added in T after the sum. pass.dz and pass.dx
-// are set here.
+// The same over all rows, with the gradient at the layer's input rows X^{k-1} (x where the layer transforms first, the
+// train part of layer k-1's map) written to `below` (null: not wanted): through the transposed aggregation, plus the
+// root term, plus the residual that leads past the layer, added in T after the sum. pass.dz and pass.dx are set here.
 template <class T>
-PassTotals backward_to_inputs(Session<T>& session, BackwardPass<T> pass, const RowStore& x, RowStore* below);
+PassTotals backward_to_inputs(Session<T>& session, BackwardPass<T> pass, const RowStore* x, RowStore* below);
 
 }  // namespace strata

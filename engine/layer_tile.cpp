@@ -16,6 +16,13 @@ namespace {
 DropoutKey input_key(const Masks& masks, std::uint32_t layer) { return {masks.seed, masks.step, 2 * layer}; }
 DropoutKey output_key(const Masks& masks, std::uint32_t layer) { return {masks.seed, masks.step, 2 * layer + 1}; }
 
+template <class T>
+void add_rows(MatrixView<T> to, MatrixView<T> from) {
+  for (std::size_t i = 0; i < to.rows; ++i) {
+    for (std::size_t c = 0; c < to.cols; ++c) to(i, c) += from(i, c);
+  }
+}
+
 }  // namespace
 
 template <class T>
@@ -38,10 +45,12 @@ LayerTile<T>::LayerTile(const LayerSpec& layer, std::size_t layer_index, const P
     rstd_ = scratch.take<T>(slot, kChunkRows);
     norm_scratch_ = scratch.take<T>(slot, layer.out);
   }
+  if (layer.skip > 0 && !needs.backward && !skip_is_x(layer)) skip_ = scratch.take<T>(slot, out);
   y_ = scratch.take<T>(slot, out);
   if (needs.backward) dy_ = scratch.take<T>(slot, out);
   if (needs.inputs && !layer.transform_first) dz_ = scratch.take<T>(slot, in);
   if (needs.inputs && layer.has_root()) dx_ = scratch.take<T>(slot, in);
+  if (needs.past) past_ = scratch.take<T>(slot, in);
   if (needs.parameters) {
     const auto [first, last] = parameters.group_range(layer.group);
     gradients_ = scratch.take<T>(slot, last - first);
@@ -56,8 +65,9 @@ std::uint64_t LayerTile<T>::memory_bytes(const LayerSpec& layer, std::size_t gro
   std::uint64_t bytes = array(kChunkRows * layer.z_width()) + 2 * out;
   if (layer.has_root()) bytes += in;
   if (layer.has_norm) bytes += out + 2 * array(kChunkRows) + array(layer.out);
-  if (needs.backward) bytes += out;
+  if (needs.backward || layer.skip > 0) bytes += out;
   if (needs.inputs) bytes += layer.has_root() ? 2 * in : in;
+  if (needs.inputs && layer.passed()) bytes += in;
   if (needs.parameters) bytes += array(group_size);
   return bytes;
 }
@@ -110,6 +120,7 @@ void LayerTile<T>::forward(const Masks& masks) {
                                static_cast<T>(kLayerNormEpsilon), activated, mean_.data(), rstd_.data());
   }
   cpu::activation_forward<T>(l.activation, activated, y());
+  if (l.skip > 0 && !needs_.backward) add_rows(y(), skip());
   if (masks.on && l.output_dropout > 0) {
     cpu::dropout<T>(l.output_dropout, output_key(masks, index_), ids_.data(), y(), y());
   }
@@ -137,6 +148,7 @@ void LayerTile<T>::backward(const Masks& masks) {
   if (masks.on && l.output_dropout > 0) {
     cpu::dropout<T>(l.output_dropout, output_key(masks, index_), ids_.data(), dy(), dy());
   }
+  if (needs_.past) take_past(masks);
   const MatrixView<T> activated = from_output_ ? y() : used(l.has_norm ? post_ : pre_, l.out);
   cpu::activation_backward<T>(l.activation, activated, dy(), dy());
   if (needs_.parameters) std::fill(gradients_.begin(), gradients_.end(), T{0});
@@ -151,6 +163,18 @@ void LayerTile<T>::backward(const Masks& masks) {
   clear_padding(dy_, l.out);
   if (needs_.parameters) backward_parameters();
   if (needs_.inputs) backward_inputs();
+}
+
+// What goes to X^{k-1} past the layer: alpha^k behind its own mask, or alpha^{k+1} behind that of layer k+1 (hidden
+// layers have one dropout rate).
+template <class T>
+void LayerTile<T>::take_past(const Masks& masks) {
+  const LayerSpec& l = *layer_;
+  if (l.skip == 1) {
+    std::copy_n(dy_.data(), ids_.size() * l.out, past_.data());
+  } else if (masks.on && l.output_dropout > 0) {
+    cpu::dropout<T>(l.output_dropout, output_key(masks, index_ + 1), ids_.data(), past(), past());
+  }
 }
 
 template <class T>
@@ -174,6 +198,9 @@ void LayerTile<T>::backward_inputs() {
     cpu::linear_backward_input<T>(delta, parameters_->matrix(l.weight), full(dz_, l.in), false);
   }
   if (l.has_root()) cpu::linear_backward_input<T>(delta, parameters_->matrix(l.root_weight), full(dx_, l.in), false);
+  if (!needs_.past) return;
+  if (l.has_root()) add_rows(dx(), past());
+  if (!l.aggregates()) add_rows(dz(), past());
 }
 
 template class LayerTile<float>;

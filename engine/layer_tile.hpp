@@ -23,6 +23,7 @@ struct TileNeeds {
   bool backward = false;    // dy and its way down to the pre-activation
   bool parameters = false;  // gradients of the layer's tensors
   bool inputs = false;      // gradients at the aggregate and at the root input
+  bool past = false;        // the gradient that residuals lead past the layer to X^{k-1}
 };
 
 template <class T>
@@ -32,10 +33,14 @@ class LayerTile {
             ScratchMemory::Use& scratch, std::size_t slot);
   [[nodiscard]] static std::uint64_t memory_bytes(const LayerSpec& layer, std::size_t group_size, TileNeeds needs);
 
-  // Call with the tile's node ids, then fill z() (and x() of a layer with a root term): rows ids.size().
+  // Call with the tile's node ids, then fill z() (and x() of a layer with a root term): rows ids.size(). Without
+  // TileNeeds::backward also skip() of a layer with a residual.
   void begin(std::span<const NodeId> ids);
   [[nodiscard]] MatrixView<T> z() const { return used(z_, layer_->z_width()); }
   [[nodiscard]] MatrixView<T> x() const { return used(x_, layer_->in); }
+  // Rows of X^{k-skip}. A backward pass does without: they are added to the output alone, which then lacks them.
+  [[nodiscard]] MatrixView<T> skip() const { return used(skip_is_x(*layer_) ? x_ : skip_, layer_->out); }
+  [[nodiscard]] static bool skip_is_x(const LayerSpec& layer) { return layer.skip == 1 && layer.has_root(); }
   [[nodiscard]] std::span<const NodeId> ids() const { return ids_; }
 
   void forward(const Masks& masks);
@@ -43,18 +48,21 @@ class LayerTile {
   // exactly): for ReLU without a norm the output tells all that backward() needs, bit for bit.
   void take_output(const Masks& masks);
   [[nodiscard]] static bool output_suffices(const LayerSpec& layer) {
-    return !layer.has_norm && layer.activation == Activation::relu;
+    return !layer.has_norm && layer.activation == Activation::relu && layer.skip == 0;
   }
   [[nodiscard]] MatrixView<T> y() const { return used(y_, layer_->out); }  // until backward()
 
   // Fill dy() (rows ids.size()) before backward(); it is overwritten on the way down to the pre-activation.
   [[nodiscard]] MatrixView<T> dy() const { return used(dy_, layer_->out); }
+  // With TileNeeds::past, of a layer that is skipped over: fill it with alpha^{k+1} before backward().
+  [[nodiscard]] MatrixView<T> past() const { return used(past_, layer_->in); }
   void backward(const Masks& masks);
   // After backward(): gradients of the group's tensors (laid out like the group; that of a transform-first layer's
-  // weight is zero here), at the aggregate, at the root input.
+  // weight is zero here), at the aggregate, at X^{k-1} beside the aggregate: root term, then residual. A layer that
+  // does not aggregate has the residual in dz().
   [[nodiscard]] std::span<T> parameter_gradients() const { return gradients_; }
   [[nodiscard]] MatrixView<T> dz() const { return layer_->transform_first ? dy() : used(dz_, layer_->in); }
-  [[nodiscard]] MatrixView<T> dx() const { return used(dx_, layer_->in); }
+  [[nodiscard]] MatrixView<T> dx() const { return used(layer_->has_root() ? dx_ : past_, layer_->in); }
 
  private:
   [[nodiscard]] MatrixView<T> full(std::span<T> a, std::size_t cols) const { return {a.data(), kChunkRows, cols}; }
@@ -62,6 +70,7 @@ class LayerTile {
   void clear_padding(std::span<T> a, std::size_t cols) const;
   [[nodiscard]] T* gradient_of(std::size_t tensor) const;
   void mask_input(const Masks& masks);
+  void take_past(const Masks& masks);
   void add_bias(const T* bias);
   void backward_parameters();
   void backward_inputs();
@@ -73,7 +82,7 @@ class LayerTile {
   std::size_t group_first_;
   bool from_output_ = false;
   std::span<const NodeId> ids_;
-  std::span<T> z_, x_, pre_, post_, y_, dy_, dz_, dx_, mean_, rstd_, norm_scratch_, gradients_;
+  std::span<T> z_, x_, skip_, pre_, post_, y_, dy_, dz_, dx_, past_, mean_, rstd_, norm_scratch_, gradients_;
 };
 
 extern template class LayerTile<float>;

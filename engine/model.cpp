@@ -30,7 +30,20 @@ class ModelBuilder {
       layer.activation = options_.activation;
       layer.output_dropout = options_.dropout;
       if (options_.norm == NormKind::layer) add_norm(layer, "norms." + std::to_string(index) + ".");
+      add_residual(layer, index);
     }
+    model_.layers.push_back(layer);
+  }
+
+  void add_sgc(std::size_t in, std::size_t classes) {
+    LayerSpec layer;
+    layer.in = in;
+    layer.out = classes;
+    layer.group = open_group("head");
+    layer.aggregation = aggregation();
+    layer.hops = options_.layers;
+    layer.weight = tensor("lin.weight", {classes, in}, layer.group, Init::glorot);
+    layer.bias = tensor("lin.bias", {classes}, layer.group, Init::zero);
     model_.layers.push_back(layer);
   }
 
@@ -76,6 +89,17 @@ class ModelBuilder {
     }
   }
 
+  // index: of the layer, not yet in the model.
+  void add_residual(LayerSpec& layer, std::size_t index) {
+    if (options_.residual == ResidualKind::none) return;
+    const std::size_t back = options_.residual == ResidualKind::add ? 1 : 2;
+    if (index + 1 < back) return;
+    const std::size_t width = back == 1 ? layer.in : model_.layers.back().in;  // of X^{k-back}
+    if (width != layer.out) return;
+    layer.skip = back;
+    if (back == 2 && index >= 2) model_.layers.back().skipped_over = true;
+  }
+
   void add_norm(LayerSpec& layer, const std::string& prefix) {
     layer.has_norm = true;
     layer.norm_gain = tensor(prefix + "weight", {layer.out}, layer.group, Init::one);
@@ -115,6 +139,11 @@ Model build_model(const ModelOptions& options, MethodKind method, std::size_t fe
   if (options.layers == 0) throw UsageError("--layers 0: a model needs at least one layer");
   const bool head = options.classifier == ClassifierKind::linear;
   ModelBuilder builder(options, method);
+  if (method == MethodKind::sgc) {
+    if (options.kind != ModelKind::gcn) throw UsageError("--method sgc: works with --model gcn only");
+    builder.add_sgc(features, classes);
+    return builder.finish(classes);
+  }
   std::size_t in = features;
   for (std::size_t k = 1; k <= options.layers; ++k) {
     const bool emits_logits = k == options.layers && !head;

@@ -11,20 +11,24 @@
 
 namespace strata {
 
-enum class MethodKind : std::uint8_t { full, iglu };
+enum class MethodKind : std::uint8_t { full, iglu, sgc };
 enum class ModelKind : std::uint8_t { gcn, sage, mlp };
 enum class NormKind : std::uint8_t { none, layer };
 enum class ClassifierKind : std::uint8_t { automatic, none, linear };
+enum class ResidualKind : std::uint8_t { none, add, add2 };  // X^k += X^{k-1}, or X^{k-2}, where widths agree
+enum class IgluOrder : std::uint8_t { inverted, backprop };
+enum class IgluRefresh : std::uint8_t { alternate, once, twice };  // 0.5, 1 and 2 times an epoch
 enum class OptimizerKind : std::uint8_t { adam, adam_tf, sgd };
 
 struct ModelOptions {
   ModelKind kind = ModelKind::gcn;
-  std::size_t layers = 2;  // K: counts aggregations (linear layers for mlp)
+  std::size_t layers = 2;  // K: counts aggregations (linear layers for mlp; powers of A for method sgc)
   std::size_t hidden = 64;
   Activation activation = Activation::relu;
   NormKind norm = NormKind::none;
   Aggregation aggregation = Aggregation::none;  // none: the model's own (gcn sym, sage mean)
   ClassifierKind classifier = ClassifierKind::automatic;
+  ResidualKind residual = ResidualKind::none;
   double dropout = 0;        // on the output of every hidden layer
   double input_dropout = 0;  // on the input of layer 1's linear map (after aggregation)
 };
@@ -52,7 +56,9 @@ struct TrainOptions {
   ModelOptions model;
   OptimizerOptions optimizer;
   std::uint32_t epochs = 200;
-  std::size_t batch_size = 0;  // nodes in an IGLU batch; 0: the default of the method
+  std::size_t batch_size = 0;  // nodes in a batch of iglu or sgc; 0: the default of the method
+  IgluOrder iglu_order = IgluOrder::inverted;
+  IgluRefresh iglu_refresh = IgluRefresh::once;
   std::uint64_t seed = 0;
   std::uint32_t patience = 0;  // epochs without improvement before stopping; 0: never
   double min_delta = 0;

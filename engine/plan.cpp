@@ -23,6 +23,7 @@ void add_forward_stores(const TrainOptions& options, const StoreInfo& store, con
     const LayerSpec& layer = model.layers[l];
     const std::string number = std::to_string(l + 1);
     if (layer.aggregates()) plan.push_back({"Z" + number, rows_of(store, layer.z_width(), options.codec)});
+    if (layer.hops > 1) plan.push_back({"Z" + number + " below", rows_of(store, layer.z_width(), options.codec)});
     if (layer.transform_first) plan.push_back({"U" + number, rows_of(store, layer.out, options.codec)});
     const bool logits = l + 1 == model.layers.size();
     plan.push_back({logits ? "logits" : "X" + number, rows_of(store, layer.out, logits ? Codec::fp32 : options.codec)});
@@ -53,7 +54,8 @@ std::uint64_t fixed_bytes(const TrainOptions& options, const StoreInfo& store, c
   if (model.uses_graph()) bytes += store.nodes * 4;
   std::uint64_t parameters = 0;
   for (const TensorSpec& tensor : model.tensors) parameters += tensor.size();
-  bytes += 4 * parameters * sizeof(float);
+  const bool frozen = options.iglu_order == IgluOrder::backprop && options.iglu_refresh == IgluRefresh::alternate;
+  bytes += (frozen ? 5 : 4) * parameters * sizeof(float);
   bytes += tiles * kTileBookkeeping;
   bytes += 24 * divide_up(store.nodes, kChunkRows) * panel_count(store.feature_dim);
   if (!options.batch_file.empty()) bytes += 4 * store.nodes;
@@ -95,11 +97,14 @@ MemoryPlan plan_memory(const TrainOptions& options, const StoreInfo& store, cons
     plan.workspace = std::max(plan.workspace, slots * bytes);
   }
   std::uint64_t widest = 0;
-  std::uint64_t shard = 0;
+  std::uint64_t shard = 0, largest_chunk = 0;
   for (const std::vector<ShardInfo>* shards : {&store.in_shards, &store.out_shards}) {
     for (const ShardInfo& info : *shards) {
       plan.graph += Shard::memory_bytes(info);
-      shard = std::max(shard, Shard::memory_bytes(info));
+      const std::uint64_t tables =
+          round_up((info.rows + info.halo) * 4, kBlockAlignment) + round_up(info.rows * 4, kBlockAlignment);
+      shard = std::max(shard, Shard::memory_bytes(info) + tables);
+      largest_chunk = std::max(largest_chunk, info.largest_chunk);
     }
   }
   // Every worker reads one group of panels while another is written, and as much again may be on its way to the disk.
@@ -116,12 +121,13 @@ MemoryPlan plan_memory(const TrainOptions& options, const StoreInfo& store, cons
       plan.gather_least = std::max(plan.gather_least, least_gather_bytes(source, out_codec));
     };
     gathers(l == 0 ? store.feature_codec : options.codec, options.codec);
+    if (layer.hops > 1) gathers(options.codec, options.codec);
     if (l > 0) gathers(options.alpha_codec, options.alpha_codec);
   }
   // SpMM's output tiles share the workspace of the dense passes.
-  plan.workspace =
-      std::max<std::uint64_t>(plan.workspace, slots * round_up(kChunkRows * widest * sizeof(float), kBlockAlignment));
-  plan.spmm_overhead = std::min<std::uint64_t>(3 * shard, plan.graph);
+  plan.workspace = std::max<std::uint64_t>(plan.workspace,
+                                           2 * slots * round_up(kChunkRows * widest * sizeof(float), kBlockAlignment));
+  plan.spmm_overhead = 3 * shard + slots * EdgeSpace::bytes_for(largest_chunk);
   plan.least = plan.fixed + plan.transient + plan.workspace + plan.pins + plan.gather_least + plan.spmm_overhead;
   plan.everything = plan.fixed + plan.transient + plan.graph + plan.stores + plan.gather_full + plan.workspace +
                     plan.pins + plan.read_ahead;

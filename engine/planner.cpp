@@ -17,7 +17,7 @@ struct Candidate {
   std::uint64_t gather_limit = 0;
   bool graph_resident = false;
   std::vector<PassRecord> passes;
-  std::size_t epoch_begins = 0;
+  std::vector<std::size_t> epoch_begins;  // of every epoch of the period
   CachePlan cache;
   SchedulePlan plan;
 };
@@ -43,7 +43,7 @@ class SchedulePlanner {
     if (best->graph_resident) session_.graph.make_resident();
     best->plan.floor = floor();
     if (session_.plan.fits) session_.schedule.keep_unknown();
-    session_.schedule.set(std::move(best->passes), std::move(best->cache.retention), best->epoch_begins);
+    session_.schedule.set(std::move(best->passes), std::move(best->cache.retention), std::move(best->epoch_begins));
     return std::move(best->plan);
   }
 
@@ -84,12 +84,12 @@ class SchedulePlanner {
       capacity.push_back(session_.plan.fits ? UINT64_MAX / 4
                                             : session_.plan.cache_bytes(session_.budget.limit(), taken));
     }
-    candidate.cache = plan_cache(candidate.passes, candidate.epoch_begins, capacity);
+    candidate.cache = plan_cache(candidate.passes, candidate.epoch_begins.front(), capacity);
     candidate.plan = cost(candidate);
     return candidate;
   }
 
-  // The sweep before the first epoch, then an epoch in its steady state: the second one.
+  // The sweep before the first epoch, then the epochs of a period in their steady state: the second one.
   void record_passes(Candidate& candidate) {
     const std::uint64_t before = session_.spmm_memory.gather_limit;
     session_.spmm_memory.gather_limit = candidate.gather_limit;
@@ -100,22 +100,25 @@ class SchedulePlanner {
     };
     method_.forget_outputs();
     candidate.passes = taken([&] { method_.prepare(); });
-    candidate.epoch_begins = candidate.passes.size();
-    std::vector<PassRecord> epoch;
-    for (int round = 0; round < 2; ++round) {
-      epoch = taken([&] {
-        static_cast<void>(method_.train_epoch(1, nullptr, {}));
+    method_.expect_evaluation(true);
+    const std::uint32_t period = method_.period();
+    for (std::uint32_t epoch = 1; epoch <= 2 * period; ++epoch) {
+      std::vector<PassRecord> passes = taken([&] {
+        static_cast<void>(method_.train_epoch(epoch, nullptr, {}));
         evaluate_();
       });
+      if (epoch <= period) continue;
+      candidate.epoch_begins.push_back(candidate.passes.size());
+      std::move(passes.begin(), passes.end(), std::back_inserter(candidate.passes));
     }
     method_.forget_outputs();
-    std::move(epoch.begin(), epoch.end(), std::back_inserter(candidate.passes));
     session_.spmm_memory.gather_limit = before;
   }
 
   [[nodiscard]] SchedulePlan cost(const Candidate& candidate) const {
     SchedulePlan plan;
     plan.gather_limit = candidate.gather_limit;
+    plan.period = static_cast<std::uint32_t>(candidate.epoch_begins.size());
     plan.graph_resident = candidate.graph_resident;
     plan.peak_kept = candidate.cache.peak_kept;
     for (std::size_t p = 0; p < candidate.passes.size(); ++p) {
@@ -125,7 +128,7 @@ class SchedulePlanner {
                         static_cast<double>(pass.traffic.written) / rates_.write +
                         static_cast<double>(pass.graph_bytes) / rates_.graph;
       pass.cpu_seconds = rates_.cpu_seconds(record);
-      (p < candidate.epoch_begins ? plan.preparation : plan.epoch).push_back(pass);
+      (p < candidate.epoch_begins.front() ? plan.preparation : plan.epoch).push_back(pass);
     }
     return plan;
   }
@@ -135,7 +138,7 @@ class SchedulePlanner {
     Candidate whole;
     whole.gather_limit = UINT64_MAX / 4;
     record_passes(whole);
-    return epoch_floor(whole.passes, whole.epoch_begins);
+    return epoch_floor(whole.passes, whole.epoch_begins.front());
   }
 
   Session<T>& session_;

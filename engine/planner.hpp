@@ -18,9 +18,9 @@ namespace strata {
 
 // What this machine does, measured at the start of the run (engine/calibration.hpp).
 struct Rates {
-  double read = 1.7e9, write = 1.7e9;       // bytes a second, row stores, direct
-  double graph = 1.9e9;                     // bytes a second, shards through the page cache
-  std::map<std::string, double> seconds;    // by WorkItem::what, for one of it, all workers together
+  double read = 1.7e9, write = 1.7e9;     // bytes a second, row stores, direct
+  double graph = 1.9e9;                   // bytes a second, shards through the page cache
+  std::map<std::string, double> seconds;  // by WorkItem::what, for one of it, all workers together
   [[nodiscard]] double cpu_seconds(const PassRecord& pass) const;
 };
 
@@ -30,21 +30,24 @@ struct PlannedPass {
   std::uint64_t graph_bytes = 0;  // of shards
   double io_seconds = 0, cpu_seconds = 0;
   // Reading, computing and writing overlap; what a pass fills and drains at its ends does not.
-  [[nodiscard]] double seconds() const { return std::max(io_seconds, cpu_seconds) + 0.05 * std::min(io_seconds, cpu_seconds); }
+  [[nodiscard]] double seconds() const {
+    return std::max(io_seconds, cpu_seconds) + 0.05 * std::min(io_seconds, cpu_seconds);
+  }
 };
 
 struct SchedulePlan {
-  std::vector<PlannedPass> preparation, epoch;
-  std::uint64_t gather_limit = 0;  // bytes of columns that a product holds
+  std::vector<PlannedPass> preparation, epoch;  // epoch: all of a period
+  std::uint32_t period = 1;                     // epochs
+  std::uint64_t gather_limit = 0;               // bytes of columns that a product holds
   bool graph_resident = false;
-  PassTraffic floor;               // of an epoch (epoch_floor)
-  std::uint64_t peak_kept = 0;     // bytes of blocks kept by plan
+  PassTraffic floor;            // of an epoch (epoch_floor)
+  std::uint64_t peak_kept = 0;  // bytes of blocks kept by plan
   [[nodiscard]] PassTraffic traffic(const std::vector<PlannedPass>& passes) const;
   [[nodiscard]] double seconds(const std::vector<PlannedPass>& passes) const;
 };
 
-// Runs the method dry, with every way that fits, and sets the session's schedule to the best. evaluate: what the run does
-// with the logits after an epoch, as passes. run_bytes: of the budget, taken by others.
+// Runs the method dry, with every way that fits, and sets the session's schedule to the best. evaluate: what the run
+// does with the logits after an epoch, as passes. run_bytes: of the budget, taken by others.
 template <class T>
 [[nodiscard]] SchedulePlan plan_schedule(Session<T>& session, Method<T>& method, const std::function<void()>& evaluate,
                                          std::uint64_t run_bytes, const Rates& rates);

@@ -18,8 +18,10 @@ struct ProjectionTile {
     if (!backward) return;
     below = scratch.take<T>(slot, kChunkRows * layer.in);
     gradient = scratch.take<T>(slot, layer.out * layer.in);
+    added = scratch.take<T>(slot, kChunkRows * layer.in);
   }
-  std::span<T> x, u, below, gradient;
+  std::span<T> x, u, below, gradient, added;
+  std::vector<NodeId> nodes;
 };
 
 template <class T>
@@ -55,7 +57,6 @@ void project_forward(Session<T>& session, std::size_t layer, const RowStore& x, 
   if (!scope.begin()) return;
   ReadAhead ahead(session.options.prefetch);
   ahead.add(x);
-  ahead.all_chunks(chunks);
   ScratchMemory::Use scratch(session.scratch);
   auto tiles = make_tiles(session, spec, chunks, false, scratch);
   session.workers.ordered(chunks, {.before = [&](std::size_t) { ahead.advance(); },
@@ -66,30 +67,31 @@ void project_forward(Session<T>& session, std::size_t layer, const RowStore& x, 
                                          const MatrixView<T> out(tile.u.data(), kChunkRows, spec.out);
                                          cpu::linear_forward<T>(rows, session.parameters.matrix(spec.weight), nullptr,
                                                                 out, false);
-                                         u.write(chunk, out);
+                                         u.write(chunk, out.rows_range(0, x.shape().chunk_rows(chunk)));
                                        },
                                    .reduce = {}});
 }
 
 template <class T>
-void project_backward(Session<T>& session, std::size_t layer, const RowStore& x, const RowStore& v, const RowStore* add,
-                      RowStore& below) {
+void project_backward(Session<T>& session, std::size_t layer, const RowStore& x, const RowStore& v,
+                      const RowSource& add, RowStore& below) {
   const LayerSpec& spec = session.model.layers[layer];
   const std::size_t chunks = x.shape().chunks();
   Schedule::Scope scope(session.schedule, session.buffers, "project back " + std::to_string(layer + 1));
   scope.use(x, StoreUse::Kind::read);
   scope.use(v, StoreUse::Kind::read);
-  if (add != nullptr && add != &below) scope.use(*add, StoreUse::Kind::read);
-  scope.use(below, add == &below ? StoreUse::Kind::update : StoreUse::Kind::overwrite);
+  const bool in_place = add.store == &below;
+  if (add && !in_place) scope.use(*add.store, 0, add.store->shape().panels(), StoreUse::Kind::read, add.map != nullptr);
+  scope.use(below, in_place ? StoreUse::Kind::update : StoreUse::Kind::overwrite);
   scope.works("project back " + std::to_string(layer + 1), static_cast<double>(x.shape().rows));
   if (!scope.begin()) return;
   ReadAhead ahead(session.options.prefetch);
   ahead.add(x);
   ahead.add(v);
-  if (add != nullptr) ahead.add(*add);
-  ahead.all_chunks(chunks);
+  if (add) ahead.add(*add.store);
   ScratchMemory::Use scratch(session.scratch);
   auto tiles = make_tiles(session, spec, chunks, true, scratch);
+  const PassRows nodes(session.rows(layer - 1), RowPart::train);
   T* total = session.parameters.gradients().data() + session.parameters.tensors()[spec.weight].offset;
   session.workers.ordered(
       chunks, {.before = [&](std::size_t) { ahead.advance(); },
@@ -101,12 +103,19 @@ void project_backward(Session<T>& session, std::size_t layer, const RowStore& x,
                      const MatrixView<T> down(tile.below.data(), kChunkRows, spec.in);
                      cpu::linear_backward_weight<T>(delta, rows, {tile.gradient.data(), spec.out, spec.in}, false);
                      cpu::linear_backward_input<T>(delta, session.parameters.matrix(spec.weight), down, false);
-                     if (add == &below) {
-                       add_and_write_panels<T>(below, chunk, 0, down);
-                     } else {
-                       if (add != nullptr) add_panels<T>(*add, chunk, 0, down);
-                       write_chunk<T>(below, chunk, down);
+                     const MatrixView<T> own = down.rows_range(0, below.shape().chunk_rows(chunk));
+                     if (in_place) {
+                       add_and_write_panels<T>(below, chunk, 0, own);
+                       return;
                      }
+                     if (add.map != nullptr) {
+                       const MatrixView<T> added(tile.added.data(), own.rows, own.cols);
+                       read_nodes<T>(add, nodes.nodes(chunk, tile.nodes), added);
+                       for (std::size_t i = 0; i < own.rows * own.cols; ++i) own.data[i] += added.data[i];
+                     } else if (add) {
+                       add_panels<T>(*add.store, chunk, 0, own);
+                     }
+                     write_chunk<T>(below, chunk, own);
                    },
                .reduce =
                    [&](std::size_t, std::size_t slot) {
@@ -115,9 +124,9 @@ void project_backward(Session<T>& session, std::size_t layer, const RowStore& x,
                    }});
 }
 
-#define STRATA_INSTANTIATE(T)                                                                                    \
-  template void project_forward<T>(Session<T>&, std::size_t, const RowStore&, const RowSink<T>&);                \
-  template void project_backward<T>(Session<T>&, std::size_t, const RowStore&, const RowStore&, const RowStore*, \
+#define STRATA_INSTANTIATE(T)                                                                                     \
+  template void project_forward<T>(Session<T>&, std::size_t, const RowStore&, const RowSink<T>&);                 \
+  template void project_backward<T>(Session<T>&, std::size_t, const RowStore&, const RowStore&, const RowSource&, \
                                     RowStore&);
 STRATA_INSTANTIATE(float)
 STRATA_INSTANTIATE(double)

@@ -12,9 +12,9 @@ namespace strata {
 template <class T>
 void project_forward(Session<T>& session, std::size_t layer, const RowStore& x, const RowSink<T>& u);
 
-// Adds V^T X to the gradient of W, and writes V W (+ add, may be below itself) to `below`.
+// Adds V^T X to the gradient of W, and writes V W (+ add: rows of another map, or below itself) to `below`.
 template <class T>
-void project_backward(Session<T>& session, std::size_t layer, const RowStore& x, const RowStore& v, const RowStore* add,
-                      RowStore& below);
+void project_backward(Session<T>& session, std::size_t layer, const RowStore& x, const RowStore& v,
+                      const RowSource& add, RowStore& below);
 
 }  // namespace strata

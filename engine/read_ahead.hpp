@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "storage/buffer_manager.hpp"
@@ -11,44 +12,44 @@ namespace strata {
 
 class ReadAhead {
  public:
-  struct Stream {
-    const RowStore* store = nullptr;
-    std::size_t first_panel = 0;
-    std::size_t panels = 0;
-  };
   // off: advance() does nothing.
   explicit ReadAhead(bool on) : on_(on) {}
 
-  void add(const RowStore& store) { add(store, 0, store.shape().panels()); }
+  // Panels [first_panel, first_panel + panels) of all chunks in their order, or of the listed ones.
   void add(const RowStore& store, std::size_t first_panel, std::size_t panels) {
-    if (on_) streams_.push_back({&store, first_panel, panels});
+    if (on_) streams_.push_back({&store, first_panel, panels, {}, store.shape().chunks(), 0});
   }
-  // The chunks in the order of the pass: `count` from 0 on, or a list. They are the same ones in every stream.
-  void all_chunks(std::size_t count) { count_ = count; }
-  void chunks(std::vector<std::uint32_t> list) {
-    list_ = std::move(list);
-    count_ = list_.size();
+  void add(const RowStore& store) { add(store, 0, store.shape().panels()); }
+  void add(const RowStore& store, std::vector<std::uint32_t> chunks) {
+    if (!on_) return;
+    const std::size_t count = chunks.size();
+    streams_.push_back({&store, 0, store.shape().panels(), std::move(chunks), count, 0});
   }
 
-  // Starts as many reads as there is room for. One thread at a time; to be called before every item of the pass.
+  // Starts as many reads as there is room for; the streams keep abreast. One thread at a time; to be called before
+  // every item of the pass.
   void advance() {
-    if (streams_.empty()) return;
-    while (next_ < count_) {
-      const std::size_t chunk = list_.empty() ? next_ : list_[next_];
-      for (; stream_ < streams_.size(); ++stream_) {
-        const Stream& s = streams_[stream_];
-        if (!s.store->prefetch(chunk, s.first_panel, s.panels)) return;
+    for (;;) {
+      Stream* behind = nullptr;
+      for (Stream& s : streams_) {
+        if (s.next < s.count && (behind == nullptr || s.next * behind->count < behind->next * s.count)) behind = &s;
       }
-      stream_ = 0;
-      ++next_;
+      if (behind == nullptr) return;
+      const std::size_t chunk = behind->chunks.empty() ? behind->next : behind->chunks[behind->next];
+      if (!behind->store->prefetch(chunk, behind->first_panel, behind->panels)) return;
+      ++behind->next;
     }
   }
 
  private:
+  struct Stream {
+    const RowStore* store = nullptr;
+    std::size_t first_panel = 0, panels = 0;
+    std::vector<std::uint32_t> chunks;  // empty: 0..count-1
+    std::size_t count = 0, next = 0;
+  };
   bool on_;
   std::vector<Stream> streams_;
-  std::vector<std::uint32_t> list_;  // empty: 0..count_-1
-  std::size_t count_ = 0, next_ = 0, stream_ = 0;
 };
 
 }  // namespace strata

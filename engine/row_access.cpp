@@ -114,21 +114,22 @@ void add_and_write_panels(RowStore& store, std::size_t chunk, std::size_t first_
 }
 
 template <class T>
-void read_rows(const RowStore& store, std::span<const NodeId> ids, MatrixView<T> out) {
+void read_row_panels(const RowStore& store, std::span<const NodeId> ids, std::size_t first_panel, MatrixView<T> out) {
   const RowShape& shape = store.shape();
-  STRATA_ASSERT(out.cols == shape.cols && out.rows >= ids.size());
+  const std::size_t panels = panel_count(out.cols);
+  STRATA_ASSERT(first_panel + panels <= shape.panels() && out.rows >= ids.size());
   std::size_t begin = 0;
   while (begin < ids.size()) {
     const std::size_t chunk = ids[begin] / kChunkRows;
     const auto beyond = std::lower_bound(ids.begin() + begin, ids.end(), (chunk + 1) * kChunkRows);
     const std::size_t end = static_cast<std::size_t>(beyond - ids.begin());
-    for (std::size_t p = 0; p < shape.panels(); p += ChunkPins::kMost) {
+    for (std::size_t p = 0; p < panels; p += ChunkPins::kMost) {
       ChunkPins pins;
-      store.pin_read(chunk, p, std::min(ChunkPins::kMost, shape.panels() - p), pins);
+      store.pin_read(chunk, first_panel + p, std::min(ChunkPins::kMost, panels - p), pins);
       for (std::size_t first = begin; first < end;) {
         const std::size_t last = std::min(run_end(ids, first, chunk), end);
         for (std::size_t i = 0; i < pins.count(); ++i) {
-          const std::size_t width = panel_width(shape.cols, p + i);
+          const std::size_t width = panel_width(shape.cols, first_panel + p + i);
           const std::size_t row_bytes = panel_row_bytes(shape.codec, width);
           cpu::decode_panel<T>(
               shape.codec, pins.bytes(i).data() + (ids[first] - chunk * kChunkRows) * row_bytes, row_bytes,
@@ -141,13 +142,20 @@ void read_rows(const RowStore& store, std::span<const NodeId> ids, MatrixView<T>
   }
 }
 
-#define STRATA_INSTANTIATE(T)                                                                \
-  template void read_chunk<T>(const RowStore&, std::size_t, MatrixView<T>);                  \
-  template void write_chunk<T>(RowStore&, std::size_t, MatrixView<const T>);                 \
-  template void write_panels<T>(RowStore&, std::size_t, std::size_t, MatrixView<const T>);   \
-  template void read_panels<T>(const RowStore&, std::size_t, std::size_t, MatrixView<T>);    \
-  template void add_panels<T>(const RowStore&, std::size_t, std::size_t, MatrixView<T>);     \
-  template void add_and_write_panels<T>(RowStore&, std::size_t, std::size_t, MatrixView<T>); \
+template <class T>
+void read_rows(const RowStore& store, std::span<const NodeId> ids, MatrixView<T> out) {
+  STRATA_ASSERT(out.cols == store.shape().cols);
+  read_row_panels<T>(store, ids, 0, out);
+}
+
+#define STRATA_INSTANTIATE(T)                                                                             \
+  template void read_chunk<T>(const RowStore&, std::size_t, MatrixView<T>);                               \
+  template void write_chunk<T>(RowStore&, std::size_t, MatrixView<const T>);                              \
+  template void write_panels<T>(RowStore&, std::size_t, std::size_t, MatrixView<const T>);                \
+  template void read_panels<T>(const RowStore&, std::size_t, std::size_t, MatrixView<T>);                 \
+  template void add_panels<T>(const RowStore&, std::size_t, std::size_t, MatrixView<T>);                  \
+  template void add_and_write_panels<T>(RowStore&, std::size_t, std::size_t, MatrixView<T>);              \
+  template void read_row_panels<T>(const RowStore&, std::span<const NodeId>, std::size_t, MatrixView<T>); \
   template void read_rows<T>(const RowStore&, std::span<const NodeId>, MatrixView<T>);
 STRATA_INSTANTIATE(float)
 STRATA_INSTANTIATE(double)

@@ -26,8 +26,11 @@ void add_panels(const RowStore& store, std::size_t chunk, std::size_t first_pane
 template <class T>
 void add_and_write_panels(RowStore& store, std::size_t chunk, std::size_t first_panel, MatrixView<T> values);
 
-// Rows by ascending id: out row i is the store's row ids[i].
+// Rows by ascending id: out row i is the store's row ids[i]. The second from panel `first_panel` on, as far as the
+// columns of `out` go.
 template <class T>
 void read_rows(const RowStore& store, std::span<const NodeId> ids, MatrixView<T> out);
+template <class T>
+void read_row_panels(const RowStore& store, std::span<const NodeId> ids, std::size_t first_panel, MatrixView<T> out);
 
 }  // namespace strata

@@ -1,5 +1,6 @@
 #include "engine/schedule.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "kernels/base/error.hpp"
@@ -17,12 +18,13 @@ std::vector<PassRecord> Schedule::take_record() {
   return std::exchange(passes_, {});
 }
 
-void Schedule::set(std::vector<PassRecord> passes, std::vector<PassRetention> retention, std::size_t epoch_begins) {
-  STRATA_ASSERT(passes.size() == retention.size() && epoch_begins <= passes.size());
+void Schedule::set(std::vector<PassRecord> passes, std::vector<PassRetention> retention,
+                   std::vector<std::size_t> epoch_begins) {
+  STRATA_ASSERT(passes.size() == retention.size() && !epoch_begins.empty());
   passes_ = std::move(passes);
   retention_ = std::move(retention);
   measured_.assign(passes_.size(), {});
-  epoch_begins_ = epoch_begins;
+  epoch_begins_ = std::move(epoch_begins);
   cursor_ = 0;
 }
 
@@ -45,9 +47,12 @@ Schedule::Scope::Scope(Schedule& schedule, const BufferManager& buffers, std::st
 }
 
 void Schedule::Scope::use(const RowStore& store, std::size_t first_panel, std::size_t panels, StoreUse::Kind kind,
-                          bool scattered) {
-  if (panels == 0) return;
-  record_.uses.push_back({store.name(), store.shape(), store.is_attached(), first_panel, panels, kind, scattered});
+                          bool scattered, std::size_t chunks) {
+  const std::size_t all = store.shape().chunks();
+  if (panels == 0 || all == 0) return;
+  const double share = static_cast<double>(std::min(chunks, all)) / static_cast<double>(all);
+  record_.uses.push_back(
+      {store.name(), store.shape(), store.is_attached(), first_panel, panels, kind, scattered, share});
   stores_.push_back(&store);
 }
 

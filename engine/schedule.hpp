@@ -22,6 +22,7 @@ struct StoreUse {
   std::size_t panels = 0;
   Kind kind = Kind::read;
   bool scattered = false;  // a chunk may be pinned several times, so nothing is given up at its first unpin
+  double share = 1;        // of the chunks, that are used
 };
 
 // Something that takes processor time: `amount` of it (rows, edges) at the rate that `what` names.
@@ -59,10 +60,13 @@ class Schedule {
   [[nodiscard]] bool recording() const { return recording_; }
   [[nodiscard]] std::vector<PassRecord> take_record();
 
-  // The lists that begin with prepare() and epoch(): of the initial sweep, and of the epochs of one period.
-  void set(std::vector<PassRecord> passes, std::vector<PassRetention> retention, std::size_t epoch_begins);
+  // The passes of the initial sweep, then those of the epochs of one period.
+  // epoch_begins: where each epoch of the period starts.
+  void set(std::vector<PassRecord> passes, std::vector<PassRetention> retention, std::vector<std::size_t> epoch_begins);
   void start_preparation() { cursor_ = 0; }
-  void start_epoch() { cursor_ = epoch_begins_; }
+  void start_epoch(std::uint32_t epoch) {  // from 1
+    if (planned()) cursor_ = epoch_begins_[(epoch - 1) % epoch_begins_.size()];
+  }
   // From now on no pass is the plan's: nothing more is dropped.
   void suspend() { suspended_ = true; }
   // The run will not follow the plan: the stores guess what to keep.
@@ -76,7 +80,6 @@ class Schedule {
   [[nodiscard]] bool planned() const { return !passes_.empty(); }
   [[nodiscard]] const std::vector<PassRecord>& passes() const { return passes_; }
   [[nodiscard]] const std::vector<PassMeasured>& measured() const { return measured_; }
-  [[nodiscard]] std::size_t epoch_begins() const { return epoch_begins_; }
 
  private:
   static constexpr std::size_t kUnknown = static_cast<std::size_t>(-1);
@@ -87,7 +90,7 @@ class Schedule {
   std::vector<PassRecord> passes_;                         // the plan's, or those recorded so far
   std::vector<PassRetention> retention_;
   std::vector<PassMeasured> measured_;
-  std::size_t epoch_begins_ = 0;
+  std::vector<std::size_t> epoch_begins_;
   std::size_t cursor_ = 0;  // the pass expected next
 };
 
@@ -101,7 +104,7 @@ class Schedule::Scope {
 
   void use(const RowStore& store, StoreUse::Kind kind) { use(store, 0, store.shape().panels(), kind); }
   void use(const RowStore& store, std::size_t first_panel, std::size_t panels, StoreUse::Kind kind,
-           bool scattered = false);
+           bool scattered = false, std::size_t chunks = static_cast<std::size_t>(-1));
   void takes(std::uint64_t bytes) { record_.memory += bytes; }
   void reads_graph(std::uint64_t bytes) { record_.graph_bytes += bytes; }
   void works(std::string what, double amount) { record_.work.push_back({std::move(what), amount}); }

@@ -1,6 +1,8 @@
 #include "engine/session.hpp"
 
+#include <algorithm>
 #include <type_traits>
+#include <vector>
 
 #include "engine/first_aggregate.hpp"
 #include "kernels/base/error.hpp"
@@ -35,9 +37,11 @@ Session<T>::Session(const TrainOptions& o, const Store& s, MemoryBudget& b)
       budget(b),
       workers(o.threads),
       model(build_model(o.model, o.method, s.info().feature_dim, s.info().classes)),
+      objective(s, b),
+      sets(s, aggregation_flags(model), {objective.train_nodes(), objective.valid_nodes(), objective.test_nodes()},
+           workers, b),
       plan(checked_plan(o, s.info(), model, workers.threads())),
       parameters(model.tensors, model.group_names, o.seed, b),
-      objective(s, b),
       graph(s, model.layers.front().aggregation, b),
       buffers(b, {o.cache_dir, o.disk_limit, plan.read_ahead, false}),
       scratch(b, workers.slots()) {
@@ -51,8 +55,26 @@ Session<T>::Session(const TrainOptions& o, const Store& s, MemoryBudget& b)
 }
 
 template <class T>
-RowStore Session<T>::make_exact(const std::string& name, std::size_t cols) {
-  return make(name, cols, std::is_same_v<T, double> ? Codec::fp64 : Codec::fp32);
+RowStore Session<T>::make_exact(const std::string& name, std::size_t rows, std::size_t cols) {
+  return buffers.create(name, {rows, cols, std::is_same_v<T, double> ? Codec::fp64 : Codec::fp32});
+}
+
+template <class T>
+EdgeScale<T> Session<T>::scale(bool transposed, const RowMap& sources) {
+  EdgeScale<T> scale = graph.scale(transposed);
+  if (scale.source == nullptr || sources.is_identity()) return scale;
+  Array<T>& own = scales_[&sources];
+  if (own.empty()) {
+    own = Array<T>(budget, sources.all_rows(), "normalisation of a layer's rows");
+    std::vector<NodeId> nodes;
+    for (std::size_t first = 0; first < own.size(); first += nodes.size()) {
+      nodes.resize(std::min(kChunkRows, own.size() - first));
+      sources.nodes(first, nodes);
+      for (std::size_t i = 0; i < nodes.size(); ++i) own[first + i] = scale.source[nodes[i]];
+    }
+  }
+  scale.source = own.data();
+  return scale;
 }
 
 template class Session<float>;

@@ -4,8 +4,10 @@
 // T is float for training. double (with codec fp64) is the same engine for verification against finite differences.
 #pragma once
 
+#include <map>
 #include <string>
 
+#include "engine/active_sets.hpp"
 #include "engine/graph.hpp"
 #include "engine/model.hpp"
 #include "engine/objective.hpp"
@@ -37,9 +39,10 @@ class Session {
   MemoryBudget& budget;
   Workers workers;
   const Model model;
+  Objective<T> objective;
+  const ActiveSets sets;  // of training and evaluation
   const MemoryPlan plan;
   Parameters<T> parameters;
-  Objective<T> objective;
   Graph<T> graph;
   BufferManager buffers;
   Schedule schedule;
@@ -49,19 +52,22 @@ class Session {
   RowStore aggregate;  // Z^1 = A X^0; empty when layer 1 does not aggregate
 
   [[nodiscard]] std::size_t nodes() const { return store.info().nodes; }
-  // Scratch stores of N rows in the codec of X and Z, of alpha, or (logits) in full precision.
-  [[nodiscard]] RowStore make_rows(const std::string& name, std::size_t cols) {
-    return make(name, cols, options.codec);
+  // The rows of layer index l: of X^{l+1} and what belongs to it.
+  [[nodiscard]] const RowMap& rows(std::size_t l) const { return sets.layer(l + 1); }
+  // Scales of A or its transpose for x in the order of a map's rows. Not thread-safe.
+  [[nodiscard]] EdgeScale<T> scale(bool transposed, const RowMap& sources);
+  void drop_scales() { scales_.clear(); }  // before maps go or come
+  // Scratch stores in the codec of X and Z, of alpha, or (logits) in full precision.
+  [[nodiscard]] RowStore make_rows(const std::string& name, std::size_t rows, std::size_t cols) {
+    return buffers.create(name, {rows, cols, options.codec});
   }
-  [[nodiscard]] RowStore make_alpha(const std::string& name, std::size_t cols) {
-    return make(name, cols, options.alpha_codec);
+  [[nodiscard]] RowStore make_alpha(const std::string& name, std::size_t rows, std::size_t cols) {
+    return buffers.create(name, {rows, cols, options.alpha_codec});
   }
-  [[nodiscard]] RowStore make_exact(const std::string& name, std::size_t cols);
+  [[nodiscard]] RowStore make_exact(const std::string& name, std::size_t rows, std::size_t cols);
 
  private:
-  [[nodiscard]] RowStore make(const std::string& name, std::size_t cols, Codec codec) {
-    return buffers.create(name, {nodes(), cols, codec});
-  }
+  std::map<const RowMap*, Array<T>> scales_;  // the graph's, in the order of a map's rows
 };
 
 extern template class Session<float>;

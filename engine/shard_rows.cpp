@@ -43,16 +43,32 @@ void ShardRows::fill_to_row(const RowMap& sources, const ShardRowsOptions& optio
   may_skip_ = !options.closed && std::find(to_row_.begin(), to_row_.end(), kNoRow) != to_row_.end();
 }
 
-SparseRows ShardRows::rows(std::size_t first, std::size_t count) const {
-  STRATA_ASSERT(first + count <= count_);
-  SparseRows rows = row_list_.empty() ? shard_->rows(first, count) : shard_->rows();
-  if (!row_list_.empty()) {
+SparseRows ShardRows::rows(std::size_t first, std::size_t count, EdgeSpace& space,
+                           std::vector<std::uint32_t>& list) const {
+  STRATA_ASSERT(count > 0 && first + count <= count_);
+  const std::size_t from = row_list_.empty() ? first : row_list_[first];
+  const std::size_t to = row_list_.empty() ? first + count : row_list_[first + count - 1] + std::size_t{1};
+  const std::size_t base = from / kSegmentRows * kSegmentRows;
+  SparseRows rows = shard_->rows(base, to - base, space);
+  if (base != first || to - base != count || !row_list_.empty()) {
+    list.resize(count);
+    for (std::size_t i = 0; i < count; ++i) {
+      list[i] = static_cast<std::uint32_t>((row_list_.empty() ? first + i : row_list_[first + i]) - base);
+    }
     rows.rows = count;
-    rows.row_list = row_list_.data() + first;
+    rows.row_list = list.data();
   }
   if (!to_row_.empty()) rows.to_row = to_row_.data();
   rows.may_skip = may_skip_;
   return rows;
+}
+
+std::size_t ShardRows::run_end(std::size_t first, std::size_t last) const {
+  if (row_list_.empty()) return std::min(last, (first / kChunkRows + 1) * kChunkRows);
+  const std::uint32_t* const beyond =
+      std::lower_bound(row_list_.data() + first, row_list_.data() + last,
+                       static_cast<std::uint32_t>((row_list_[first] / kChunkRows + 1) * kChunkRows));
+  return static_cast<std::size_t>(beyond - row_list_.data());
 }
 
 std::uint64_t ShardRows::memory_bytes(const ShardInfo& info, const RowMap& sources, const RowMap& destinations) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <span>
+#include <vector>
 
 #include "engine/row_map.hpp"
 #include "engine/workers.hpp"
@@ -29,9 +30,13 @@ class ShardRows {
   // Wanted rows of the shard; they are the rows first_output(), first_output() + 1, ... of the destinations' map.
   [[nodiscard]] std::size_t count() const { return count_; }
   [[nodiscard]] std::uint32_t first_output() const { return first_output_; }
-  // Wanted rows [first, first + count), for spmm over rows of x in the order of the sources' map.
-  [[nodiscard]] SparseRows rows(std::size_t first, std::size_t count) const;
-  [[nodiscard]] SparseRows rows() const { return rows(0, count_); }
+  // Wanted rows [first, first + count), for spmm over rows of x in the order of the sources' map. Valid until `space`
+  // and `list` are used again. What lies between the first and the last of them is decoded, so ask for rows that are
+  // near (run_end()).
+  [[nodiscard]] SparseRows rows(std::size_t first, std::size_t count, EdgeSpace& space,
+                                std::vector<std::uint32_t>& list) const;
+  // One past the last of the wanted rows [first, last) that lies in the same chunk of the shard as the first.
+  [[nodiscard]] std::size_t run_end(std::size_t first, std::size_t last) const;
 
   // By column of the shard; kNoRow where x has none.
   [[nodiscard]] std::span<const std::uint32_t> to_row() const {

@@ -1,45 +1,76 @@
-// The shards of a graph that does not stay in memory, one after the other: while one is in use the next is being read
-// by a thread of its own.
+// The shards of a graph one after the other, each with the rows that a product wants of it: while one is in use the
+// next is made ready by a thread of its own (read, where the graph does not stay in memory).
 #pragma once
 
 #include <future>
 #include <memory>
+#include <optional>
+#include <vector>
 
 #include "engine/graph.hpp"
+#include "engine/shard_rows.hpp"
 
 namespace strata {
+
+struct OpenShard {
+  std::optional<Shard> own;  // empty: the graph's own copy
+  std::optional<ShardRows> rows;
+};
+
+// Which rows of the two sides of a product exist.
+struct ProductRows {
+  const RowMap* sources = nullptr;
+  const RowMap* destinations = nullptr;
+  ShardRowsOptions options;
+};
 
 template <class T>
 class ShardStream {
  public:
-  // ahead: whether to read the next shard before it is asked for.
-  ShardStream(const Graph<T>& graph, bool transposed, bool ahead)
-      : graph_(graph), transposed_(transposed), ahead_(ahead) {
+  // shards: those wanted, ascending. ahead: whether to make the next one ready before it is asked for.
+  ShardStream(const Graph<T>& graph, bool transposed, const ProductRows& rows, std::vector<std::size_t> shards,
+              MemoryBudget& budget, bool ahead)
+      : graph_(graph),
+        transposed_(transposed),
+        rows_(rows),
+        shards_(std::move(shards)),
+        budget_(budget),
+        ahead_(ahead) {
     if (ahead_) start();
   }
   ShardStream(const ShardStream&) = delete;
   ShardStream& operator=(const ShardStream&) = delete;
 
   // The next one; throws what opening it threw.
-  [[nodiscard]] std::shared_ptr<const Shard> next() {
-    if (!ahead_) return std::make_shared<const Shard>(graph_.open_shard(transposed_, opened_++));
-    std::shared_ptr<const Shard> shard = next_.get();
+  [[nodiscard]] std::shared_ptr<const OpenShard> next() {
+    if (!ahead_) return open(shards_[opened_++]);
+    std::shared_ptr<const OpenShard> shard = next_.get();
     start();
     return shard;
   }
 
  private:
   void start() {
-    if (opened_ == graph_.shard_count(transposed_)) return;
-    next_ = std::async(std::launch::async, [this, index = opened_++] {
-      return std::make_shared<const Shard>(graph_.open_shard(transposed_, index));
-    });
+    if (opened_ == shards_.size()) return;
+    next_ = std::async(std::launch::async, [this, index = shards_[opened_++]] { return open(index); });
+  }
+
+  [[nodiscard]] std::shared_ptr<const OpenShard> open(std::size_t index) const {
+    auto shard = std::make_shared<OpenShard>();
+    if (!graph_.resident()) shard->own.emplace(graph_.open_shard(transposed_, index));
+    const Shard& edges = shard->own ? *shard->own : graph_.open_shards(transposed_)[index];
+    shard->rows.emplace(edges, *rows_.sources, *rows_.destinations, rows_.options, nullptr, budget_);
+    return shard;
   }
 
   const Graph<T>& graph_;
-  bool transposed_, ahead_;
-  std::size_t opened_ = 0;
-  std::future<std::shared_ptr<const Shard>> next_;
+  bool transposed_;
+  ProductRows rows_;
+  std::vector<std::size_t> shards_;
+  MemoryBudget& budget_;
+  bool ahead_;
+  std::size_t opened_ = 0;  // of shards_
+  std::future<std::shared_ptr<const OpenShard>> next_;
 };
 
 }  // namespace strata

@@ -56,10 +56,10 @@ std::uint64_t least_gather_bytes(const RowShape& source, Codec out_codec) {
   return bytes_of(source, narrowest(source.cols, out_codec));
 }
 
-void Gather::load(const RowStore& x, std::size_t chunk) const {
+void Gather::load(const RowStore& x, std::size_t base, std::size_t chunk) const {
   const std::size_t first_panel = group_.first_panel(), panels = group_.panels();
   const std::size_t last = group_.first + group_.count;
-  std::byte* to = memory_ + chunk * kChunkRows * stride_;
+  std::byte* to = memory_ + (base + chunk * kChunkRows) * stride_;
   for (std::size_t p = 0; p < panels; p += ChunkPins::kMost) {
     ChunkPins pins;
     x.pin_read(chunk, first_panel + p, std::min(ChunkPins::kMost, panels - p), pins);
@@ -67,32 +67,31 @@ void Gather::load(const RowStore& x, std::size_t chunk) const {
       const std::size_t panel = first_panel + p + i;
       const std::size_t begin = std::max(group_.first, panel * kPanelColumns);
       const std::size_t end = std::min(last, (panel + 1) * kPanelColumns);
-      copy_columns(pins.bytes(i), chunk, panel, begin - panel * kPanelColumns, end - begin, to);
+      copy_columns(pins.bytes(i), x.shape().chunk_rows(chunk), panel, begin - panel * kPanelColumns, end - begin, to);
       to += panel_row_bytes(source_.codec, end - begin);
     }
   }
 }
 
-void Gather::copy_columns(std::span<const std::byte> tile, std::size_t chunk, std::size_t panel, std::size_t first,
+void Gather::copy_columns(std::span<const std::byte> tile, std::size_t rows, std::size_t panel, std::size_t first,
                           std::size_t take, std::byte* to) const {
   const std::size_t from_stride = panel_row_bytes(source_.codec, panel_width(source_.cols, panel));
   const std::size_t scale = source_.codec == Codec::int8 ? 2 : 0;  // an int8 row starts with its scale
   const std::size_t value = value_bytes(source_.codec);
   const std::byte* from = tile.data();
-  for (std::size_t r = 0; r < source_.chunk_rows(chunk); ++r, from += from_stride, to += stride_) {
+  for (std::size_t r = 0; r < rows; ++r, from += from_stride, to += stride_) {
     std::memcpy(to, from, scale);
     std::memcpy(to + scale, from + scale + first * value, take * value);
   }
 }
 
 template <class T>
-void Gather::put(std::size_t chunk, MatrixView<const T> rows) const {
-  STRATA_ASSERT(group_.whole_panels(source_.cols));
-  const std::size_t count = source_.chunk_rows(chunk);
-  std::byte* to = memory_ + chunk * kChunkRows * stride_;
+void Gather::put(std::size_t first, MatrixView<const T> rows) const {
+  STRATA_ASSERT(group_.whole_panels(source_.cols) && first + rows.rows <= source_.rows);
+  std::byte* to = memory_ + first * stride_;
   for (std::size_t c = group_.first; c < group_.first + group_.count; c += kPanelColumns) {
     const std::size_t width = std::min(kPanelColumns, group_.first + group_.count - c);
-    cpu::encode_panel<T>(source_.codec, {rows.data + c, count, width, rows.stride}, to, stride_);
+    cpu::encode_panel<T>(source_.codec, {rows.data + c, rows.rows, width, rows.stride}, to, stride_);
     to += panel_row_bytes(source_.codec, width);
   }
 }

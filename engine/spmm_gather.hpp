@@ -48,14 +48,14 @@ class Gather {
   [[nodiscard]] EncodedRows rows() const {
     return {source_.codec, memory_, static_cast<std::size_t>(source_.rows), group_.count, stride_};
   }
-  // The group's columns of a chunk, from the row store or from its decoded rows (all columns; whole panels only):
-  // the same bytes. Different chunks at the same time are fine.
-  void load(const RowStore& x, std::size_t chunk) const;
+  // The group's columns of a chunk of x, whose row 0 is source row `base`; or of decoded rows (all columns; whole
+  // panels only) from source row `first` on: the same bytes. Different rows at the same time are fine.
+  void load(const RowStore& x, std::size_t base, std::size_t chunk) const;
   template <class T>
-  void put(std::size_t chunk, MatrixView<const T> rows) const;
+  void put(std::size_t first, MatrixView<const T> rows) const;
 
  private:
-  void copy_columns(std::span<const std::byte> tile, std::size_t chunk, std::size_t panel, std::size_t first,
+  void copy_columns(std::span<const std::byte> tile, std::size_t rows, std::size_t panel, std::size_t first,
                     std::size_t take, std::byte* to) const;
   RowShape source_;
   ColumnGroup group_;

@@ -220,7 +220,8 @@ std::span<std::byte> BufferManager::State::pin(Lock& lock, TileKey key, Access a
   tile.released = false;
   if (access != Access::read) {
     tile.dirty = tile.pinned_to_write = true;
-    tile.dropped = tile.unchecked = false;  // what was read ahead does not matter to who overwrites it
+    tile.dropped = tile.disposable = false;
+    tile.unchecked = false;  // what was read ahead does not matter to who overwrites it
   }
   touch(store, tile);
   return tile.memory.bytes().first(store.content_bytes(key.tile));
@@ -279,7 +280,13 @@ bool BufferManager::State::settle(TileKey key) {
   const Retention& retention = store.retention[store.panel_of(key.tile)];
   if (retention.mode == Retention::Mode::automatic) return false;
   if (retention.mode == Retention::Mode::planned) {
-    if (retention.drop) {
+    if (retention.drop && retention.later && tile.state == TileState::resident) {
+      tile.kept = false;
+      tile.disposable = true;
+      release(key, tile);
+      return false;
+    }
+    if (retention.drop && !retention.later) {
       drop(tile);
       return false;
     }
@@ -315,7 +322,7 @@ void BufferManager::State::drop(Tile& tile) {
 
 void BufferManager::State::put_out(Tile& tile) {
   if (tile.ahead) ahead_bytes -= tile.memory.size();
-  tile.kept = tile.released = tile.unchecked = tile.ahead = false;
+  tile.kept = tile.released = tile.unchecked = tile.ahead = tile.disposable = false;
   Buffer memory = remove_resident(tile);
   if (options.poison) std::memset(memory.data(), 0xa5, memory.size());
   keep_free(std::move(memory));

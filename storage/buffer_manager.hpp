@@ -44,7 +44,8 @@ struct Retention {
   };
   Mode mode = Mode::automatic;
   double keep = 0;
-  bool drop = false;  // planned: nobody reads it again before it is overwritten
+  bool drop = false;   // planned: nobody reads it again before it is overwritten
+  bool later = false;  // with drop: but for this very use, which may pin it again; it goes when its memory is needed
 
   // The chunks that stay are spread evenly, and those of a smaller fraction are among those of a larger one.
   [[nodiscard]] static bool keeps(double fraction, std::size_t chunk) {

@@ -43,24 +43,24 @@ FileHeader::FileHeader(std::string_view magic, std::uint32_t version) {
   put<std::uint32_t>(kHeaderBytesAt, kHeaderBytes);
 }
 
-FileHeader FileHeader::read(const File& file, std::string_view magic, std::uint32_t newest) {
+FileHeader FileHeader::read(const File& file, std::string_view magic, std::uint32_t newest, std::uint32_t oldest) {
   const std::uint64_t size = file.size();
   if (size < kHeaderBytes) throw_short(file.path(), size);
   alignas(kBlockAlignment) std::array<std::byte, kHeaderBytes> page;  // aligned: the file may be open for direct I/O
   file.read_at(0, page);
-  return parse(page, file.path(), magic, newest);
+  return parse(page, file.path(), magic, newest, oldest);
 }
 
 FileHeader FileHeader::parse(std::span<const std::byte> file, const fs::path& path, std::string_view magic,
-                             std::uint32_t newest) {
+                             std::uint32_t newest, std::uint32_t oldest) {
   if (file.size() < kHeaderBytes) throw_short(path, file.size());
   FileHeader header;
   std::copy_n(file.begin(), kHeaderBytes, header.page_.begin());
-  header.check(path, magic, newest);
+  header.check(path, magic, newest, oldest);
   return header;
 }
 
-void FileHeader::check(const fs::path& path, std::string_view magic, std::uint32_t newest) const {
+void FileHeader::check(const fs::path& path, std::string_view magic, std::uint32_t newest, std::uint32_t oldest) const {
   const std::span<const std::byte> found = bytes().first(kMagicBytes);
   if (std::memcmp(found.data(), magic.data(), kMagicBytes) != 0) {
     throw DamagedError(path.string(), "header: magic", std::string(magic), shown(found));
@@ -71,6 +71,11 @@ void FileHeader::check(const fs::path& path, std::string_view magic, std::uint32
     throw InputError(path.string(), "header",
                      "format version " + std::to_string(version) + ", this build reads up to " +
                          std::to_string(newest) + "; use the Strata that wrote it");
+  }
+  if (version < oldest) {
+    throw InputError(path.string(), "header",
+                     "format version " + std::to_string(version) + " of an older Strata, this build reads from " +
+                         std::to_string(oldest) + " on; convert the data set again");
   }
   require_field(path, "header: size", kHeaderBytes, get<std::uint32_t>(kHeaderBytesAt));
 }

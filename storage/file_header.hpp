@@ -24,10 +24,11 @@ inline constexpr std::string_view kArrayMagic = "STRAARRY";
 class FileHeader {
  public:
   FileHeader(std::string_view magic, std::uint32_t version);
-  // DamagedError: too short, checksum, magic. InputError: a version above `newest` (written by a newer Strata).
-  static FileHeader read(const File& file, std::string_view magic, std::uint32_t newest);
+  // DamagedError: too short, checksum, magic. InputError: a version above `newest` (written by a newer Strata) or below
+  // `oldest` (by an older one).
+  static FileHeader read(const File& file, std::string_view magic, std::uint32_t newest, std::uint32_t oldest = 1);
   static FileHeader parse(std::span<const std::byte> file, const fs::path& path, std::string_view magic,
-                          std::uint32_t newest);
+                          std::uint32_t newest, std::uint32_t oldest = 1);
 
   template <class T>
   void put(std::size_t offset, T value) {
@@ -46,7 +47,7 @@ class FileHeader {
 
  private:
   FileHeader() = default;
-  void check(const fs::path& path, std::string_view magic, std::uint32_t newest) const;
+  void check(const fs::path& path, std::string_view magic, std::uint32_t newest, std::uint32_t oldest) const;
   std::array<std::byte, kHeaderBytes> page_{};
 };
 

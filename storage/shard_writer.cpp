@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "kernels/base/error.hpp"
+#include "kernels/gap_codec.hpp"
 #include "storage/checksum.hpp"
 #include "storage/file_header.hpp"
 #include "storage/shard.hpp"
@@ -13,8 +14,6 @@ namespace strata {
 using namespace shard_layout;
 
 namespace {
-
-constexpr std::size_t kPiece = std::size_t{1} << 16;  // values converted at a time
 
 // A set of ids and the rank of each in it: one bit and half a bit of counts per id of the range.
 class RankedSet {
@@ -97,6 +96,15 @@ void check_rows(std::span<const EdgeId> offsets, std::span<const NodeId> sources
   }
 }
 
+void check_segments(const fs::path& path, std::span<const EdgeId> offsets) {
+  for (std::size_t begin = 0; begin + 1 < offsets.size(); begin += kSegmentRows) {
+    const std::uint64_t edges = offsets[std::min(begin + kSegmentRows, offsets.size() - 1)] - offsets[begin];
+    if (edges <= UINT32_MAX) continue;
+    throw InputError(path.string(), "rows from " + std::to_string(begin),
+                     std::to_string(edges) + " edges in 256 rows, fewer than 2^32 can be stored");
+  }
+}
+
 RankedSet rank_ids(NodeId first_row, NodeId rows, std::span<const NodeId> sources, MemoryBudget& budget) {
   NodeId lowest = first_row, highest = rows == 0 ? first_row : first_row + rows - 1;
   for (const NodeId source : sources) {
@@ -110,61 +118,166 @@ RankedSet rank_ids(NodeId first_row, NodeId rows, std::span<const NodeId> source
   return ids;
 }
 
-void write_columns(AtomicFile& file, FileHeader& header, const RankedSet& ids, std::span<const NodeId> sources) {
-  SectionWriter writer(file, header, Section::columns);
-  std::vector<std::uint32_t> local(std::min(kPiece, sources.size()));
-  for (std::size_t at = 0; at < sources.size(); at += local.size()) {
-    const std::size_t count = std::min(local.size(), sources.size() - at);
-    for (std::size_t i = 0; i < count; ++i) local[i] = ids.rank(sources[at + i]);
-    writer.append(std::as_bytes(std::span(local).first(count)));
+// A shard's rows cut into segments: their index, and their bytes one after the other.
+class SegmentWriter {
+ public:
+  SegmentWriter(std::span<const EdgeId> offsets, std::span<const NodeId> sources, const RankedSet& ids,
+                ColumnChoice choice, MemoryBudget& budget)
+      : offsets_(offsets), sources_(sources), ids_(ids), segments_(segment_count(offsets.size() - 1)) {
+    index_ = Array<std::uint64_t>(budget, kIndexLists * (segments_ + 1), "index of a shard");
+    std::uint64_t largest = 0;
+    for (std::size_t s = 0; s < segments_; ++s) largest = std::max(largest, edges(s));
+    local_ = Array<std::uint32_t>(budget, largest, "columns of a shard");
+    const std::size_t most = std::max<std::size_t>(largest, kSegmentRows);
+    encoded_ = Buffer(budget, gap_control_bytes(most) + most * sizeof(std::uint32_t), "coded columns of a shard");
+    fill_index(choice);
   }
-  writer.finish();
-}
+
+  [[nodiscard]] ColumnCoding coding() const { return coding_; }
+  [[nodiscard]] std::uint64_t column_bytes() const { return list(Index::columns)[segments_]; }
+  [[nodiscard]] std::span<const std::uint64_t> index() const { return index_.span(); }
+  [[nodiscard]] std::uint64_t largest_chunk() const {
+    std::uint64_t largest = 0;
+    const std::size_t rows = offsets_.size() - 1;
+    for (std::size_t row = 0; row < rows; row += kChunkRows) {
+      largest = std::max(largest, offsets_[std::min(rows, row + kChunkRows)] - offsets_[row]);
+    }
+    return largest;
+  }
+
+  void write_rows(SectionWriter writer) const {
+    for (std::size_t s = 0; s < segments_; ++s) append_coded(writer, row_ends(s));
+    writer.finish();
+  }
+  void write_columns(SectionWriter writer) const {
+    for (std::size_t s = 0; s < segments_; ++s) {
+      const std::span<const std::uint32_t> columns = local_columns(s);
+      coding_ == ColumnCoding::gaps ? append_coded(writer, columns) : writer.append(std::as_bytes(columns));
+    }
+    writer.finish();
+  }
+
+ private:
+  [[nodiscard]] std::uint64_t* list(Index which) const {
+    return index_.data() + static_cast<std::size_t>(which) * (segments_ + 1);
+  }
+  [[nodiscard]] std::size_t begin_row(std::size_t segment) const {
+    return std::min(segment * kSegmentRows, offsets_.size() - 1);
+  }
+  [[nodiscard]] std::uint64_t edges(std::size_t segment) const {
+    return offsets_[begin_row(segment + 1)] - offsets_[begin_row(segment)];
+  }
+  [[nodiscard]] std::span<const std::uint32_t> row_ends(std::size_t segment) const {
+    const std::size_t begin = begin_row(segment), end = begin_row(segment + 1);
+    for (std::size_t row = begin; row < end; ++row) {
+      ends_[row - begin] = static_cast<std::uint32_t>(offsets_[row + 1] - offsets_[begin]);
+    }
+    return std::span(ends_).first(end - begin);
+  }
+  [[nodiscard]] std::span<const std::uint32_t> local_columns(std::size_t segment) const {
+    const EdgeId begin = offsets_[begin_row(segment)];
+    const std::span<std::uint32_t> local = local_.span().first(edges(segment));
+    for (std::size_t i = 0; i < local.size(); ++i) local[i] = ids_.rank(sources_[begin + i]);
+    return local;
+  }
+  void append_coded(SectionWriter& writer, std::span<const std::uint32_t> values) const {
+    encode_gaps(values, encoded_.data());
+    writer.append(encoded_.bytes().first(gap_bytes(values)));
+  }
+
+  void fill_index(ColumnChoice choice) {
+    for (std::size_t s = 0; s < segments_; ++s) {
+      list(Index::edges)[s + 1] = list(Index::edges)[s] + edges(s);
+      list(Index::rows)[s + 1] = list(Index::rows)[s] + gap_bytes(row_ends(s));
+      list(Index::columns)[s + 1] = list(Index::columns)[s] + gap_bytes(local_columns(s));
+    }
+    const bool gaps = choice == ColumnChoice::gaps ||
+                      (choice == ColumnChoice::smaller && column_bytes() < sources_.size() * sizeof(std::uint32_t));
+    coding_ = gaps ? ColumnCoding::gaps : ColumnCoding::raw;
+    for (std::size_t s = 0; s <= segments_ && !gaps; ++s) {
+      list(Index::columns)[s] = list(Index::edges)[s] * sizeof(std::uint32_t);
+    }
+  }
+
+  std::span<const EdgeId> offsets_;
+  std::span<const NodeId> sources_;
+  const RankedSet& ids_;
+  std::size_t segments_;
+  ColumnCoding coding_ = ColumnCoding::raw;
+  Array<std::uint64_t> index_;
+  Array<std::uint32_t> local_;  // of one segment, as encoded_
+  Buffer encoded_;
+  mutable std::array<std::uint32_t, kSegmentRows> ends_{};
+};
 
 void write_halo(AtomicFile& file, FileHeader& header, const RankedSet& ids, NodeId first_row, NodeId rows) {
   SectionWriter writer(file, header, Section::halo);
   std::vector<NodeId> piece;
-  piece.reserve(kPiece);
+  piece.reserve(kHaloList);
+  std::vector<std::byte> coded;
   const auto flush = [&] {
-    writer.append(std::as_bytes(std::span(piece)));
+    const auto bytes = static_cast<std::uint32_t>(gap_bytes(piece));
+    coded.resize(bytes);
+    encode_gaps(piece, coded.data());
+    writer.append(std::as_bytes(std::span(&bytes, 1)));
+    writer.append(coded);
     piece.clear();
   };
   ids.for_each([&](NodeId id) {
     if (id >= first_row && id - first_row < rows) return;
     piece.push_back(id);
-    if (piece.size() == kPiece) flush();
+    if (piece.size() == kHaloList) flush();
   });
-  flush();
+  if (!piece.empty()) flush();
   writer.finish();
 }
 
-}  // namespace
-
-ShardInfo write_shard(const fs::path& store, const std::string& file_name, NodeId first_row,
-                      std::span<const EdgeId> offsets, std::span<const NodeId> sources, std::span<const float> weights,
-                      MemoryBudget* budget) {
-  check_rows(offsets, sources, weights);
-  MemoryBudget unlimited(UINT64_MAX);
-  const auto rows = static_cast<NodeId>(offsets.size() - 1);
-  const RankedSet ids = rank_ids(first_row, rows, sources, budget != nullptr ? *budget : unlimited);
-
-  const fs::path path = store / file_name;
-  fs::create_directories(path.parent_path());
-  AtomicFile file(path);
-  FileHeader header(kShardMagic, kVersion);
-  file.append(header.bytes());
-  append_section(file, header, Section::offsets, offsets);
-  write_columns(file, header, ids, sources);
-  write_halo(file, header, ids, first_row, rows);
-  append_section(file, header, Section::weights, weights);
-
-  ShardInfo info{file_name, first_row, rows, sources.size(), ids.size() - rows, file.position(), 0};
+void put_info(FileHeader& header, const ShardInfo& info) {
   header.put<std::uint64_t>(kFirstRowAt, info.first_row);
   header.put<std::uint64_t>(kRowsAt, info.rows);
   header.put<std::uint64_t>(kEdgesAt, info.edges);
   header.put<std::uint64_t>(kHaloAt, info.halo);
   header.put<std::uint64_t>(kFileBytesAt, info.file_bytes);
   header.put<std::uint32_t>(kSectionCountAt, kSections);
+  header.put<std::uint32_t>(kColumnCodingAt, static_cast<std::uint32_t>(info.coding));
+  header.put<std::uint64_t>(kLargestChunkAt, info.largest_chunk);
+}
+
+}  // namespace
+
+ShardInfo write_shard(const fs::path& store, const std::string& file_name, NodeId first_row,
+                      std::span<const EdgeId> offsets, std::span<const NodeId> sources, std::span<const float> weights,
+                      MemoryBudget* budget, ColumnChoice choice) {
+  check_rows(offsets, sources, weights);
+  const fs::path path = store / file_name;
+  check_segments(path, offsets);
+  MemoryBudget unlimited(UINT64_MAX);
+  MemoryBudget& used = budget != nullptr ? *budget : unlimited;
+  const auto rows = static_cast<NodeId>(offsets.size() - 1);
+  const RankedSet ids = rank_ids(first_row, rows, sources, used);
+  const SegmentWriter segments(offsets, sources, ids, choice, used);
+
+  fs::create_directories(path.parent_path());
+  AtomicFile file(path);
+  FileHeader header(kShardMagic, kVersion);
+  file.append(header.bytes());
+  append_section(file, header, Section::index, segments.index());
+  segments.write_rows({file, header, Section::rows});
+  segments.write_columns({file, header, Section::columns});
+  write_halo(file, header, ids, first_row, rows);
+  append_section(file, header, Section::weights, weights);
+
+  ShardInfo info{file_name,
+                 first_row,
+                 rows,
+                 sources.size(),
+                 ids.size() - rows,
+                 file.position(),
+                 0,
+                 segments.largest_chunk(),
+                 segments.column_bytes(),
+                 segments.coding()};
+  put_info(header, info);
   info.checksum = header.seal();
   file.patch(0, header.bytes());
   file.commit();

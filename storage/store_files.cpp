@@ -54,14 +54,19 @@ File open_listed(const fs::path& path, std::uint64_t bytes) {
 // A shard is described by its own header, so it can be checked without the store it belongs to.
 ShardInfo shard_info(const fs::path& directory, const StoreFile& entry) {
   using namespace shard_layout;
-  const FileHeader header = FileHeader::read(File(directory / entry.file, File::Mode::read), kShardMagic, kVersion);
+  const FileHeader header =
+      FileHeader::read(File(directory / entry.file, File::Mode::read), kShardMagic, kVersion, kVersion);
+  const std::size_t columns = kSectionTableAt + static_cast<std::size_t>(Section::columns) * kSectionEntryBytes;
   return {entry.file,
           static_cast<NodeId>(header.get<std::uint64_t>(kFirstRowAt)),
           static_cast<NodeId>(header.get<std::uint64_t>(kRowsAt)),
           header.get<std::uint64_t>(kEdgesAt),
           header.get<std::uint64_t>(kHaloAt),
           header.get<std::uint64_t>(kFileBytesAt),
-          header.checksum()};
+          header.checksum(),
+          header.get<std::uint64_t>(kLargestChunkAt),
+          header.get<std::uint64_t>(columns + kBytesAt),
+          header.get<std::uint32_t>(kColumnCodingAt) == 0 ? ColumnCoding::raw : ColumnCoding::gaps};
 }
 
 }  // namespace

@@ -57,7 +57,10 @@ Json shards_json(const std::vector<ShardInfo>& shards) {
                         {"first_row", shard.first_row},
                         {"rows", shard.rows},
                         {"edges", shard.edges},
-                        {"halo", shard.halo}});
+                        {"halo", shard.halo},
+                        {"largest_chunk", shard.largest_chunk},
+                        {"columns", column_coding_name(shard.coding)},
+                        {"column_bytes", shard.column_bytes}});
   }
   return list;
 }
@@ -66,6 +69,13 @@ const StoreFile& listed(const std::vector<StoreFile>& files, const std::string& 
   const auto found = std::find_if(files.begin(), files.end(), [&](const StoreFile& f) { return f.file == name; });
   if (found == files.end()) throw std::runtime_error("file '" + name + "' is not listed");
   return *found;
+}
+
+ColumnCoding parse_coding(const std::string& name) {
+  for (const ColumnCoding coding : {ColumnCoding::raw, ColumnCoding::gaps}) {
+    if (name == column_coding_name(coding)) return coding;
+  }
+  throw std::runtime_error("form of columns '" + name + "'");
 }
 
 std::vector<ShardInfo> parse_shards(const Json& list, const std::vector<StoreFile>& files) {
@@ -77,6 +87,9 @@ std::vector<ShardInfo> parse_shards(const Json& list, const std::vector<StoreFil
     entry.at("rows").get_to(shard.rows);
     entry.at("edges").get_to(shard.edges);
     entry.at("halo").get_to(shard.halo);
+    entry.at("largest_chunk").get_to(shard.largest_chunk);
+    entry.at("column_bytes").get_to(shard.column_bytes);
+    shard.coding = parse_coding(entry.at("columns").get<std::string>());
     const StoreFile& file = listed(files, shard.file);
     shard.file_bytes = file.bytes;
     shard.checksum = file.checksum;
@@ -141,7 +154,8 @@ StoreManifest parse_content(const Json& json) {
 // Checks seal, format and version, then lets `read` take what it needs. What a sealed text lacks or contradicts is
 // damage: this program would not have written it.
 template <class Read>
-auto parse_sealed(const fs::path& path, const std::string& text, const char* format, int newest, Read&& read) {
+auto parse_sealed(const fs::path& path, const std::string& text, const char* format, int newest, int oldest,
+                  Read&& read) {
   check_sealed_json(path, text);
   try {
     const Json json = Json::parse(text);
@@ -151,6 +165,11 @@ auto parse_sealed(const fs::path& path, const std::string& text, const char* for
       throw InputError(path.string(), "",
                        "format version " + std::to_string(version) + ", this build reads up to " +
                            std::to_string(newest) + "; use the Strata that wrote it");
+    }
+    if (version < oldest) {
+      throw InputError(path.string(), "",
+                       "format version " + std::to_string(version) + " of an older Strata, this build reads from " +
+                           std::to_string(oldest) + " on; convert the data set again");
     }
     return read(json);
   } catch (const Error&) {
@@ -235,7 +254,7 @@ std::string manifest_text(const StoreManifest& manifest) {
 }
 
 StoreManifest parse_manifest(const fs::path& path, const std::string& text) {
-  return parse_sealed(path, text, kStoreFormat, kStoreFormatVersion, parse_content);
+  return parse_sealed(path, text, kStoreFormat, kStoreFormatVersion, kStoreFormatVersion, parse_content);
 }
 
 std::string derived_manifest_text(const std::string& about, const std::vector<StoreFile>& files) {
@@ -248,7 +267,7 @@ std::string derived_manifest_text(const std::string& about, const std::vector<St
 }
 
 DerivedManifest parse_derived_manifest(const fs::path& path, const std::string& text) {
-  return parse_sealed(path, text, kDerivedFormat, kDerivedVersion, [](const Json& json) {
+  return parse_sealed(path, text, kDerivedFormat, kDerivedVersion, 1, [](const Json& json) {
     return DerivedManifest{json.at("about").dump(), parse_files(json.at("files"))};
   });
 }

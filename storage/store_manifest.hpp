@@ -9,7 +9,7 @@
 
 namespace strata {
 
-inline constexpr int kStoreFormatVersion = 1;
+inline constexpr int kStoreFormatVersion = 2;  // 1: its shards are not read any more
 inline constexpr const char* kManifestName = "manifest.json";
 
 struct StoreManifest {

@@ -47,9 +47,10 @@ class Exporter {
 template <class Visit>
 void Exporter::for_each_shard(const char* stage, Visit&& visit) {
   Progress progress(stage, store_.info().edges, Progress::Unit::items, options_.quiet);
+  EdgeSpace space(budget_);
   for (std::size_t i = 0; i < store_.info().in_shards.size(); ++i) {
     const Shard shard = store_.open_shard(Direction::in, i, budget_);
-    visit(shard.rows());
+    for_each_chunk(shard, space, visit);
     progress.add(shard.info().edges);
   }
 }

@@ -163,6 +163,8 @@ void add_data_options(po::options_description& all) {
   add("self-loops", po::value<std::string>()->default_value("drop"), "drop or keep");
   add("duplicates", po::value<std::string>()->default_value("drop"), "drop or keep");
   add("reverse", po::value<std::string>()->default_value("on"), "off: leave out the out-edges of a directed graph");
+  add("columns", po::value<std::string>()->default_value("auto"),
+      "how shards hold their columns: gaps (coded in bytes), raw (4 bytes an edge) or auto (the smaller)");
   add("shards", po::value<std::string>()->default_value("auto"), "auto or a number");
   add("partitioner", po::value<std::string>()->default_value("auto"),
       "the order of the nodes: metis, random, none, or auto (metis where the memory allows and one shard is not "
@@ -244,6 +246,9 @@ void read_graph_options(const po::variables_map& values, ImportOptions& options)
   options.keep_self_loops = parse_switch(values, "self-loops", "drop", "keep");
   options.keep_duplicates = parse_switch(values, "duplicates", "drop", "keep");
   options.reverse = parse_switch(values, "reverse", "off", "on");
+  options.columns = parse_choice<ColumnChoice>(
+      "columns", text("columns"),
+      {{"auto", ColumnChoice::smaller}, {"gaps", ColumnChoice::gaps}, {"raw", ColumnChoice::raw}});
 }
 
 void read_feature_options(const po::variables_map& values, ImportOptions& options) {

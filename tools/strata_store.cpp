@@ -2,6 +2,7 @@
 // from it.
 #include <algorithm>
 #include <boost/program_options.hpp>
+#include <cstdio>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
@@ -32,6 +33,24 @@ constexpr const char* kUsage =
     "add      labels and splits from NumPy arrays in the original order (splits: ids, or a mask of all nodes)\n"
     "derived  what was computed from the store and kept for later runs\n";
 
+// Of one direction: what its shards take, and how much of that are columns.
+void print_adjacency(const char* direction, const std::vector<ShardInfo>& shards) {
+  std::uint64_t edges = 0, file_bytes = 0, column_bytes = 0;
+  std::size_t coded = 0;
+  for (const ShardInfo& shard : shards) {
+    edges += shard.edges;
+    file_bytes += shard.file_bytes;
+    column_bytes += shard.column_bytes;
+    coded += shard.coding == ColumnCoding::gaps ? 1 : 0;
+  }
+  if (edges == 0) return;
+  const auto bits = [edges](std::uint64_t bytes) {
+    return 8.0 * static_cast<double>(bytes) / static_cast<double>(edges);
+  };
+  std::printf("%-11s %s, %.1f bits an edge; columns %.1f (%zu of %zu shards as coded gaps)\n", direction,
+              format_bytes(file_bytes).c_str(), bits(file_bytes), bits(column_bytes), coded, shards.size());
+}
+
 void print_info(const Store& store) {
   const StoreInfo& info = store.info();
   const auto yes = [](bool value) { return value ? "yes" : "no"; };
@@ -41,7 +60,11 @@ void print_info(const Store& store) {
             << "edges       " << info.edges << " (undirected: " << yes(info.undirected)
             << ", reverse: " << yes(info.has_reverse) << ", weighted: " << yes(info.weighted) << ")\n"
             << "shards      " << info.in_shards.size() << " in, " << info.out_shards.size() << " out (partitioner "
-            << info.partitioner << ")\n";
+            << info.partitioner << ")\n"
+            << std::flush;
+  print_adjacency("in-edges", info.in_shards);
+  print_adjacency("out-edges", info.out_shards);
+  std::fflush(stdout);
   if (info.feature_dim > 0) {
     std::cout << "features    " << info.feature_dim << " columns, " << codec_name(info.feature_codec) << ", norm "
               << info.feature_norm << "\n";

@@ -11,7 +11,6 @@ namespace {
 constexpr ForeignOption kForeignOptions[] = {
     {"predictor", "NAME", "none", "predictor sat"},
     {"heads", "H", "1", "model gat"},
-    {"residual", "NAME", "none", "models with residual connections"},
     {"batch-parts", "B", "1", "methods on parts (gas and its kin)"},
     {"parts", "N", "0", "methods on parts (gas and its kin)"},
     {"parts-file", "FILE", "", "methods on parts (gas and its kin)"},
@@ -66,13 +65,16 @@ po::options_description model_options() {
   po::options_description group("Model", kLineLength);
   auto add = group.add_options();
   add("model", text("gcn", "NAME"), "gcn, sage (mean) or mlp");
-  add("layers", text("2", "K"), "number of aggregations (of linear layers for mlp)");
+  add("layers", text("2", "K"), "number of aggregations (of linear layers for mlp; the power of A for sgc)");
   add("hidden", text("64", "D"), "width of the hidden layers");
   add("activation", text("relu", "NAME"), "relu, elu, gelu or tanh");
   add("layer-norm", text("none", "NAME"), "none or layer: normalise the hidden rows");
   add("aggregation-norm", text("auto", "NAME"), "sym, row, or auto: the model's own (gcn sym, sage row)");
   add("classifier", text("auto", "NAME"),
       "linear: a linear layer after the last aggregation; none: that one emits the logits; auto: none");
+  add("residual", text("none", "NAME"),
+      "add: X^k += X^(k-1), add2: X^k += X^(k-2), in hidden layers where the widths agree, after the activation and "
+      "before dropout");
   add("dropout", text("0", "P"), "on the output of every hidden layer");
   add("input-dropout", text("0", "P"), "on the input of the first linear map");
   return group;
@@ -81,7 +83,9 @@ po::options_description model_options() {
 po::options_description training_options() {
   po::options_description group("Training", kLineLength);
   auto add = group.add_options();
-  add("method", text("full", "NAME"), "full: the whole graph a step; iglu: layer by layer, in mini-batches");
+  add("method", text("full", "NAME"),
+      "full: the whole graph a step; iglu: layer by layer, in mini-batches; sgc: a linear model on A^K X, in "
+      "mini-batches");
   add("epochs", text("200", "E"), "passes over the data; 0: only predict");
   add("optimizer", text("adam", "NAME"), "adam, adam-tf (TensorFlow's epsilon) or sgd");
   add("lr", text("0.01", "R"), "learning rate");
@@ -121,7 +125,9 @@ po::options_description output_options() {
   add("resume", po::bool_switch(), "go on with the run in RUN; ends in the same bits as an uninterrupted one");
   add("force", po::bool_switch(), "replace a run in RUN");
   add("checkpoint-every", text("10", "N"),
-      "epochs between checkpoints (and one when the last is five minutes old); 0: only at the end or when stopped");
+      "epochs between checkpoints (and one when the last is five minutes old); 0: only at the end or when stopped. "
+      "With "
+      "--iglu-refresh 0.5 after every even epoch, whatever N: only there can a run go on");
   add("save-steps", text("0", "N"), "write the weights of every N-th step to RUN/steps; 0: none");
   add_common_options(group);
   return group;
@@ -130,9 +136,13 @@ po::options_description output_options() {
 po::options_description method_options() {
   po::options_description group("Options of one method", kLineLength);
   auto add = group.add_options();
-  add("batch-size", text("0", "B"), "iglu: nodes in a batch; 0: 10240");
-  add("iglu-order", text("inverted", "NAME"), "iglu: order of updates; this version has inverted");
-  add("iglu-refresh", text("1", "F"), "iglu: refreshes of the gradients an epoch; this version has 1");
+  add("batch-size", text("0", "B"), "iglu, sgc: nodes in a batch; 0: 10240");
+  add("iglu-order", text("inverted", "NAME"),
+      "iglu: inverted: layers step upwards, embeddings exact, their gradients from the epoch's start; backprop: "
+      "layers step downwards, gradients recomputed on the way, embeddings from the epoch's start");
+  add("iglu-refresh", text("1", "F"),
+      "iglu: refreshes an epoch, of the gradients (inverted) or the embeddings (backprop): 1; 0.5: in odd epochs "
+      "only, cheaper and staler; 2: before each half of the batches");
   return group;
 }
 
@@ -164,10 +174,15 @@ Examples
       --layer-norm layer --epochs 50 --lr 5e-3 --lr-schedule 0:5e-3,40:1e-3 --host-memory 2GiB --codec fp16
   (the same with --explain first tells what will lie where)
 
+  A strong, cheap baseline: a linear model on three passes of the normalised adjacency, which are kept in the store:
+    strata-train --store products.store --run runs/sgc --method sgc --layers 3 --epochs 50
+
 Methods and models of this version
                gcn    sage    mlp
   full         yes    yes     yes
-  iglu         yes    yes     yes     (order inverted, one refresh an epoch)
+  iglu         yes    yes     yes
+  sgc          yes
+Residuals (--residual) work with full and iglu and every model.
 
 Exit status: 0 done; 1 internal error; 2 wrong usage; 3 bad input; 4 not enough memory or disk; 5 damaged store or
 checkpoint; 130 or 143 stopped by SIGINT or SIGTERM after an epoch, with a checkpoint.

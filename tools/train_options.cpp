@@ -38,6 +38,8 @@ class Values {
   [[nodiscard]] std::string text(const char* name) const {
     return map_.count(name) != 0 ? map_[name].as<std::string>() : std::string();
   }
+  // On the command line or in a configuration file.
+  [[nodiscard]] bool given(const char* name) const { return map_.count(name) != 0 && !map_[name].defaulted(); }
   [[nodiscard]] bool flag(const char* name) const { return map_[name].as<bool>(); }
 
   // A whole number in [least, most].
@@ -109,7 +111,7 @@ void refuse_foreign_options(const Values& values) {
   for (const ForeignOption& option : foreign_train_options()) {
     if (same_value(values.text(option.name), option.standard)) continue;
     values.fail(option.name, std::string("belongs to ") + option.belongs_to +
-                                 "; this version has methods full and iglu with models gcn, sage and mlp");
+                                 "; this version has methods full, iglu and sgc with models gcn, sage and mlp");
   }
 }
 
@@ -153,6 +155,8 @@ void fill_model(const Values& values, ModelOptions& model) {
   model.norm = kNorms[values.choice("layer-norm", {"none", "layer"}, {"batch"})];
   constexpr ClassifierKind kClassifiers[] = {ClassifierKind::automatic, ClassifierKind::none, ClassifierKind::linear};
   model.classifier = kClassifiers[values.choice("classifier", {"auto", "none", "linear"})];
+  constexpr ResidualKind kResiduals[] = {ResidualKind::none, ResidualKind::add, ResidualKind::add2};
+  model.residual = kResiduals[values.choice("residual", {"none", "add", "add2"})];
   model.dropout = values.probability("dropout");
   model.input_dropout = values.probability("input-dropout");
   const std::size_t norm = values.choice("aggregation-norm", {"auto", "sym", "row"});
@@ -172,19 +176,44 @@ void fill_optimizer(const Values& values, OptimizerOptions& optimizer) {
   optimizer.clip = values.real("clip", 0);
 }
 
+void fill_iglu(const Values& values, TrainOptions& options) {
+  constexpr IgluOrder kOrders[] = {IgluOrder::inverted, IgluOrder::backprop};
+  options.iglu_order = kOrders[values.choice("iglu-order", {"inverted", "backprop"})];
+  const std::string refresh = values.text("iglu-refresh");
+  if (same_value(refresh, "0.5")) {
+    options.iglu_refresh = IgluRefresh::alternate;
+  } else if (same_value(refresh, "2")) {
+    options.iglu_refresh = IgluRefresh::twice;
+  } else if (!same_value(refresh, "1")) {
+    values.fail("iglu-refresh", "use 0.5, 1 or 2");
+  }
+  if (options.method == MethodKind::iglu) return;
+  if (options.iglu_order != IgluOrder::inverted) values.fail("iglu-order", "belongs to method iglu");
+  if (options.iglu_refresh != IgluRefresh::once) values.fail("iglu-refresh", "belongs to method iglu");
+}
+
+void refuse_beside_sgc(const Values& values) {
+  if (values.text("model") != "gcn") {
+    values.fail("model", "method sgc uses gcn's normalisation and no other model; leave it out");
+  }
+  for (const char* name :
+       {"hidden", "dropout", "input-dropout", "activation", "layer-norm", "residual", "classifier"}) {
+    if (values.given(name))
+      values.fail(name, "method sgc is one linear layer on A^K X and has no such thing; leave it out");
+  }
+}
+
 void fill_method(const Values& values, TrainOptions& options) {
-  constexpr MethodKind kMethods[] = {MethodKind::full, MethodKind::iglu};
-  options.method = kMethods[values.choice("method", {"full", "iglu"},
+  constexpr MethodKind kMethods[] = {MethodKind::full, MethodKind::iglu, MethodKind::sgc};
+  options.method = kMethods[values.choice("method", {"full", "iglu", "sgc"},
                                           {"gas", "vrgcn", "mvs", "visagnn", "digest", "graphsage", "clustergcn",
-                                           "graphsaint", "sgc", "lmc", "graphfm", "refresh"})];
+                                           "graphsaint", "lmc", "graphfm", "refresh"})];
   options.batch_size = values.count("batch-size", 0);
   if (options.method == MethodKind::full && options.batch_size != 0) {
-    values.fail("batch-size", "method full takes the whole graph a step; leave it out or use --method iglu");
+    values.fail("batch-size", "method full takes the whole graph a step; leave it out or use --method iglu or sgc");
   }
-  values.choice("iglu-order", {"inverted"}, {"backprop"});
-  if (!same_value(values.text("iglu-refresh"), "1")) {
-    values.fail("iglu-refresh", "is not in this version, which refreshes once an epoch: use 1");
-  }
+  fill_iglu(values, options);
+  if (options.method == MethodKind::sgc) refuse_beside_sgc(values);
 }
 
 void fill_training(const Values& values, TrainOptions& options) {

@@ -7,7 +7,8 @@
 namespace strata {
 
 template <class T>
-FullMethod<T>::FullMethod(Session<T>& session) : session_(session), rows_(session, keeps_outputs(session)) {}
+FullMethod<T>::FullMethod(Session<T>& session)
+    : session_(session), rows_(session, session.sets, keeps_outputs(session)) {}
 
 // With room for everything, the layers' outputs are kept for the way back, which then need not compute them again where
 // they tell all (LayerTile::output_suffices) and are exact.
@@ -27,6 +28,7 @@ EpochReport FullMethod<T>::train_epoch(std::uint32_t epoch, const EpochBatches* 
       const Masks masks{session_.model.has_dropout(), 0, 0};
       static_cast<void>(step_gradients(masks, {}));
       fresh_ = 0;  // the step would have changed the parameters
+      logits_are_fresh_ = false;
       break;
     }
     if (batches != nullptr && ((*batches)[i].group != "all" || (*batches)[i].nodes.size() != session_.nodes())) {
@@ -41,6 +43,7 @@ EpochReport FullMethod<T>::train_epoch(std::uint32_t epoch, const EpochBatches* 
     session_.parameters.step(session_.options.optimizer, session_.options.optimizer.rate(epoch - 1), 0,
                              session_.parameters.groups());
     fresh_ = 0;
+    logits_are_fresh_ = false;
     if (observer.after_step) observer.after_step(event, session_.parameters);
     report.loss += event.loss / static_cast<double>(steps);
     report.node_visits += session_.nodes();
@@ -57,47 +60,54 @@ PassTotals FullMethod<T>::step_gradients(const Masks& masks, const StepObserver<
     if (observer.progress) observer.progress(static_cast<double>(done) / static_cast<double>(2 * layers.size()));
   };
   for (std::size_t l = masks.on ? 0 : fresh_; l < top; ++l) {
-    rows_.aggregate(l);
-    rows_.transform(l, masks);
+    rows_.aggregate(l, SweepParts::train);
+    rows_.transform(l, masks, SweepParts::train);
     progress(l + 1);
   }
-  if (masks.on || fresh_ < layers.size()) rows_.aggregate(top);
+  if (masks.on || fresh_ < layers.size()) rows_.aggregate(top, SweepParts::train);
   for (std::size_t g = 0; g < session_.parameters.groups(); ++g) session_.parameters.zero_gradients(g);
-  RowStore alpha;
+  RowStore alpha, above;  // at the layer's output, and at that of the layer above it
   PassTotals totals;
   for (std::size_t l = layers.size(); l-- > 0;) {
-    RowStore below = l > 0 ? session_.make_alpha("alpha" + std::to_string(l), layers[l].in) : RowStore();
-    const PassTotals pass = backward(l, masks, l == top ? nullptr : &alpha, l > 0 ? &below : nullptr);
+    RowStore below =
+        l > 0 ? session_.make_alpha("alpha" + std::to_string(l), session_.rows(l - 1).train_rows(), layers[l].in)
+              : RowStore();
+    const PassTotals pass = backward(l, masks, l == top ? nullptr : &alpha, &above, l > 0 ? &below : nullptr);
     if (l == top) totals = pass;
+    above = layers[l].skip == 2 ? std::move(alpha) : RowStore();  // needed once more, past the layer below
     alpha = std::move(below);
     progress(2 * layers.size() - l);
   }
   return totals;
 }
 
-// Parameter gradients of a layer, and (below != null) the gradient at its input rows.
+// Parameter gradients of a layer, and (below != null) the gradient at its input rows. above is read where the next
+// layer skips over this one.
 template <class T>
-PassTotals FullMethod<T>::backward(std::size_t layer, const Masks& masks, const RowStore* alpha, RowStore* below) {
+PassTotals FullMethod<T>::backward(std::size_t layer, const Masks& masks, const RowStore* alpha, const RowStore* above,
+                                   RowStore* below) {
   BackwardPass<T> pass;
   pass.layer = layer;
   pass.inputs = rows_.inputs(layer);
   pass.masks = masks;
   pass.alpha = alpha;
+  if (session_.model.layers[layer].skipped_over) {
+    const bool same = &session_.rows(layer + 1) == &session_.rows(layer);
+    pass.above = same ? RowSource(*above) : RowSource(*above, session_.rows(layer + 1), nullptr);
+  }
   pass.loss_scale = static_cast<T>(session_.objective.mean_scale());
   pass.parameters = true;
   if (alpha != nullptr && keeps_outputs(session_) && LayerTile<T>::output_suffices(session_.model.layers[layer])) {
     pass.output = &rows_.x(layer);
   }
-  return backward_to_inputs(session_, pass, rows_.input_rows(layer), below);
+  return backward_to_inputs(session_, pass, layer > 0 ? &rows_.x(layer - 1) : nullptr, below);
 }
 
 template <class T>
-const RowStore& FullMethod<T>::logits() {
+RowSource FullMethod<T>::logits() {
   const std::size_t count = session_.model.layers.size();
-  for (std::size_t l = fresh_; l < count; ++l) {
-    rows_.aggregate(l);
-    rows_.transform(l, Masks{});
-  }
+  if (!logits_are_fresh_) rows_.sweep(count, Masks{}, SweepParts::all);
+  logits_are_fresh_ = true;
   fresh_ = count;
   return rows_.logits();
 }

@@ -13,20 +13,21 @@ class FullMethod final : public Method<T> {
   explicit FullMethod(Session<T>& session);
   void prepare() override { fresh_ = 0; }
   EpochReport train_epoch(std::uint32_t epoch, const EpochBatches* batches, const StepObserver<T>& observer) override;
-  const RowStore& logits() override;
-  void forget_outputs() override { fresh_ = 0; }
-  const RowStore& embeddings() override { return rows_.exact_x(rows_last_hidden()); }
+  RowSource logits() override;
+  void forget_outputs() override {
+    fresh_ = 0;
+    logits_are_fresh_ = false;
+  }
 
  private:
   [[nodiscard]] static bool keeps_outputs(const Session<T>& session);
-  [[nodiscard]] std::size_t rows_last_hidden() const {
-    return session_.model.layers.size() - 1 - (session_.model.layers.size() > 1);
-  }
   PassTotals step_gradients(const Masks& masks, const StepObserver<T>& observer);
-  PassTotals backward(std::size_t layer, const Masks& masks, const RowStore* alpha, RowStore* below);
+  PassTotals backward(std::size_t layer, const Masks& masks, const RowStore* alpha, const RowStore* above,
+                      RowStore* below);
 
   Session<T>& session_;
   ForwardRows<T> rows_;
+  bool logits_are_fresh_ = false;
   std::size_t fresh_ = 0;  // X of layers [0, fresh_) is the mask-free forward under the present parameters
 };
 

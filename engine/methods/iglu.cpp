@@ -1,5 +1,6 @@
 #include "engine/methods/iglu.hpp"
 
+#include <algorithm>
 #include <string>
 
 #include "kernels/base/error.hpp"
@@ -7,127 +8,142 @@
 namespace strata {
 
 template <class T>
-IgluMethod<T>::IgluMethod(Session<T>& session) : session_(session), rows_(session, false) {
-  const std::size_t batch_size = session.options.batch_size != 0 ? session.options.batch_size : kIgluBatchSize;
-  for (std::size_t l = 0; l < layers(); ++l) {
-    const bool is_top = l == top();
-    if (!is_top) alpha_.push_back(session.make_alpha("alpha" + std::to_string(l + 1), session.model.layers[l].out));
-    const auto nodes = is_top ? session.objective.train_nodes() : std::span<const NodeId>{};
-    plans_.emplace_back(nodes, is_top ? nodes.size() : session.nodes(), batch_size, session.options.seed,
-                        static_cast<std::uint32_t>(l));
+IgluMethod<T>::IgluMethod(Session<T>& session)
+    : session_(session), rows_(session, session.sets, false), steps_(session) {
+  for (std::size_t l = 0; l < top(); ++l) {
+    alpha_.push_back(
+        session.make_alpha("alpha" + std::to_string(l + 1), session.rows(l).train_rows(), session.model.layers[l].out));
   }
+  if (!inverted() && alternate()) {
+    frozen_parameters_ = Array<T>(session.budget, session.parameters.size(), "parameters of the last refresh");
+  }
+}
+
+// X of all layers but the top, and the top's aggregate; the logits wait until somebody asks.
+template <class T>
+void IgluMethod<T>::sweep_hidden(SweepParts parts) {
+  rows_.sweep(top(), Masks{}, parts);
+  eval_is_fresh_ = parts == SweepParts::all || !rows_.has_eval_rows();
+}
+
+template <class T>
+void IgluMethod<T>::prepare() {
+  sweep_hidden(SweepParts::train);
+  fresh_ = Fresh::hidden;
+  refreshed_ = false;
+  frozen_x_lost_ = false;
+  epoch_ = 0;
+}
+
+template <class T>
+bool IgluMethod<T>::at_boundary() const {
+  return !alternate() || epoch_ % 2 == 0;
+}
+
+template <class T>
+RowSource IgluMethod<T>::logits() {
+  if (fresh_ == Fresh::nothing) frozen_x_lost_ = true;
+  if (fresh_ == Fresh::nothing || !eval_is_fresh_) sweep_hidden(SweepParts::all);
+  if (fresh_ != Fresh::all) rows_.transform(top(), Masks{}, SweepParts::all);
+  fresh_ = Fresh::all;
+  return rows_.logits();
+}
+
+// What the next epoch reads is there; the rest is not.
+template <class T>
+void IgluMethod<T>::forget_outputs() {
+  if (fresh_ == Fresh::all) fresh_ = inverted() ? Fresh::hidden : Fresh::nothing;
+  eval_is_fresh_ = !rows_.has_eval_rows();
+}
+
+// alpha of layer index l - 1 from that of l and, where layer l + 1 skips over l, of l + 1.
+template <class T>
+void IgluMethod<T>::refresh_alpha_below(std::size_t l) {
+  BackwardPass<T> pass;
+  pass.layer = l;
+  pass.inputs = rows_.inputs(l);
+  pass.alpha = l == top() ? nullptr : &alpha_[l];
+  if (session_.model.layers[l].skipped_over) {
+    const bool same = &session_.rows(l + 1) == &session_.rows(l);
+    pass.above = same ? RowSource(alpha_[l + 1]) : RowSource(alpha_[l + 1], session_.rows(l + 1), nullptr);
+  }
+  backward_to_inputs(session_, pass, nullptr, &alpha_[l - 1]);
 }
 
 template <class T>
 void IgluMethod<T>::refresh_alpha() {
-  for (std::size_t l = top(); l > 0; --l) {
-    BackwardPass<T> pass;
-    pass.layer = l;
-    pass.inputs = rows_.inputs(l);
-    pass.alpha = l == top() ? nullptr : &alpha_[l];
-    backward_to_inputs(session_, pass, rows_.input_rows(l), &alpha_[l - 1]);
-  }
+  for (std::size_t l = top(); l > 0; --l) refresh_alpha_below(l);
 }
 
-// The inputs of every layer; the logits wait until somebody asks.
+// An evaluation since the last step has swept already.
 template <class T>
-void IgluMethod<T>::prepare() {
-  rows_.sweep(top(), Masks{});
-  rows_.aggregate(top());
-  logits_are_fresh_ = false;
+void IgluMethod<T>::refresh_x() {
+  if (fresh_ == Fresh::nothing) sweep_hidden(SweepParts::train);
+  fresh_ = Fresh::hidden;
+  frozen_x_lost_ = false;
+  if (alternate()) std::ranges::copy(session_.parameters.values(), frozen_parameters_.begin());
 }
 
+// The stale X that an evaluation overwrote, from the parameters that it belongs to.
 template <class T>
-const RowStore& IgluMethod<T>::logits() {
-  if (!logits_are_fresh_) rows_.transform(top(), Masks{});
-  logits_are_fresh_ = true;
-  return rows_.logits();
+void IgluMethod<T>::restore_frozen_x() {
+  if (!frozen_x_lost_) return;
+  std::ranges::swap_ranges(session_.parameters.values(), frozen_parameters_.span());
+  sweep_hidden(SweepParts::train);
+  std::ranges::swap_ranges(session_.parameters.values(), frozen_parameters_.span());
+  frozen_x_lost_ = false;
 }
 
 template <class T>
 EpochReport IgluMethod<T>::train_epoch(std::uint32_t epoch, const EpochBatches* batches,
                                        const StepObserver<T>& observer) {
-  logits_are_fresh_ = false;
-  refresh_alpha();
-  if (observer.progress) observer.progress(0.4);
-  Totals totals;
+  steps_.begin(epoch, batches, observer);
+  const std::size_t parts = session_.options.iglu_refresh == IgluRefresh::twice ? 2 : 1;
+  const bool refresh = !alternate() || epoch % 2 == 1 || !refreshed_;
+  steps_done_ = 0;
+  steps_of_epoch_ = parts * (layers() + 1);  // a refresh counts as a layer
+  for (std::size_t part = 0; part < parts; ++part) {
+    if (refresh) {
+      inverted() ? refresh_alpha() : refresh_x();
+    } else if (!inverted()) {
+      restore_frozen_x();
+    }
+    refreshed_ = true;
+    ++steps_done_;
+    inverted() ? inverted_part({part, parts}, observer) : backprop_part({part, parts}, observer);
+  }
+  epoch_ = epoch;
+  return steps_.report();
+}
+
+template <class T>
+void IgluMethod<T>::inverted_part(BatchPart part, const StepObserver<T>& observer) {
+  const bool last = part.number + 1 == part.of;
+  const SweepParts parts = last && this->evaluation_expected_ ? SweepParts::all : SweepParts::train;
   for (std::size_t l = 0; l < layers(); ++l) {
-    train_layer(l, epoch, batches, observer, totals);
-    if (l < top()) {
-      rows_.transform(l, Masks{});
-      rows_.aggregate(l + 1);
-    }
-    if (observer.progress) observer.progress(0.4 + 0.6 * static_cast<double>(l + 1) / static_cast<double>(layers()));
+    step_layer(l, part, observer);
+    if (l == top()) break;
+    rows_.transform(l, Masks{}, parts);
+    rows_.aggregate(l + 1, parts);
   }
-  if (totals.top_steps > 0) totals.report.loss = totals.top_loss / static_cast<double>(totals.top_steps);
-  return totals.report;
+  fresh_ = Fresh::hidden;
+  eval_is_fresh_ = parts == SweepParts::all || !rows_.has_eval_rows();
 }
 
 template <class T>
-std::vector<std::vector<NodeId>> IgluMethod<T>::batches_of(std::size_t layer, std::uint32_t epoch,
-                                                           const EpochBatches* batches) const {
-  std::vector<std::vector<NodeId>> result;
-  if (batches != nullptr) {
-    const std::string& group = session_.model.group_names[session_.model.layers[layer].group];
-    for (const ExplicitBatch& batch : *batches) {
-      if (batch.group == "all") throw UsageError("--batch-file: method iglu steps one group at a time, not \"all\"");
-      if (batch.group == group) result.push_back(batch.nodes);
-    }
-    return result;
-  }
-  for (const std::uint32_t b : plans_[layer].order(epoch)) result.push_back(plans_[layer].nodes(b));
-  return result;
-}
-
-template <class T>
-void IgluMethod<T>::train_layer(std::size_t layer, std::uint32_t epoch, const EpochBatches* batches,
-                                const StepObserver<T>& observer, Totals& totals) {
-  const std::size_t group = session_.model.layers[layer].group;
-  const std::vector<std::vector<NodeId>> order = batches_of(layer, epoch, batches);
-  StepScan<T> scan(session_, layer, rows_.inputs(layer), layer == top() ? nullptr : &alpha_[layer], order);
-  if (!scan.begin()) return;
-  for (const std::vector<NodeId>& nodes : order) {
-    if (nodes.empty()) continue;
-    session_.parameters.zero_gradients(group);
-    const double loss = step_gradients(layer, nodes, scan.ahead(), totals);
-    const StepEvent event{epoch, ++this->global_step_, session_.parameters.group_name(group), loss};
-    if (observer.before_step) observer.before_step(event, session_.parameters);
-    session_.parameters.step(session_.options.optimizer, session_.options.optimizer.rate(epoch - 1), group, group + 1,
-                             gradient_scale(layer, nodes));
-    if (observer.after_step) observer.after_step(event, session_.parameters);
-    ++totals.report.steps;
-    totals.report.node_visits += nodes.size();
+void IgluMethod<T>::backprop_part(BatchPart part, const StepObserver<T>& observer) {
+  fresh_ = Fresh::nothing;
+  for (std::size_t l = layers(); l-- > 0;) {
+    if (l < top()) refresh_alpha_below(l + 1);
+    step_layer(l, part, observer);
   }
 }
 
-// A step's gradient is a sum over its batch, that is this many times the batch's share of the mean loss's gradient.
 template <class T>
-double IgluMethod<T>::gradient_scale(std::size_t layer, std::span<const NodeId> nodes) const {
-  const double rows = static_cast<double>(layer == top() ? session_.objective.train_nodes().size() : session_.nodes());
-  return static_cast<double>(nodes.size()) / rows / session_.objective.mean_scale();
-}
-
-template <class T>
-double IgluMethod<T>::step_gradients(std::size_t layer, std::span<const NodeId> nodes, ReadAhead* scan,
-                                     Totals& totals) {
-  BackwardPass<T> pass;
-  pass.layer = layer;
-  pass.inputs = rows_.inputs(layer);
-  pass.masks = {session_.model.has_dropout(), session_.options.seed, static_cast<std::uint32_t>(this->global_step_)};
-  pass.nodes = nodes;
-  pass.scan = scan;
-  pass.parameters = true;
-  if (layer != top()) {
-    pass.alpha = &alpha_[layer];
-    return backward_pass(session_, pass).inner;
-  }
-  const PassTotals sums = backward_pass(session_, pass);
-  const bool multilabel = session_.objective.labels().task == Task::multilabel;
-  const std::uint64_t terms = sums.counted * (multilabel ? session_.model.classes : 1);
-  const double loss = terms > 0 ? sums.loss_sum / static_cast<double>(terms) : 0;
-  totals.top_loss += loss;
-  ++totals.top_steps;
-  return loss;
+void IgluMethod<T>::step_layer(std::size_t layer, BatchPart part, const StepObserver<T>& observer) {
+  steps_.run(layer, rows_.inputs(layer), layer == top() ? nullptr : &alpha_[layer], part, this->global_step_);
+  ++steps_done_;
+  if (observer.progress) observer.progress(static_cast<double>(steps_done_) / static_cast<double>(steps_of_epoch_));
 }
 
 template class IgluMethod<float>;

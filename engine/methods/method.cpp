@@ -2,6 +2,7 @@
 
 #include "engine/methods/full.hpp"
 #include "engine/methods/iglu.hpp"
+#include "engine/methods/sgc.hpp"
 
 namespace strata {
 
@@ -10,6 +11,7 @@ std::unique_ptr<Method<T>> make_method(Session<T>& session) {
   switch (session.options.method) {
     case MethodKind::full: return std::make_unique<FullMethod<T>>(session);
     case MethodKind::iglu: return std::make_unique<IgluMethod<T>>(session);
+    case MethodKind::sgc: return std::make_unique<SgcMethod<T>>(session);
   }
   return nullptr;
 }

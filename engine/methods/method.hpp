@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/batches.hpp"
+#include "engine/row_source.hpp"
 #include "engine/session.hpp"
 
 namespace strata {
@@ -18,8 +19,9 @@ struct StepEvent {
   std::uint32_t epoch = 0;  // from 1
   std::uint64_t step = 0;   // from 1, over the whole run
   std::string group;        // "all", "layer1", ..., "head"
-  double loss = 0;  // full and top groups: mean training loss of the batch, before the step; hidden IGLU groups: the
-                    // linearised objective sum over the batch of <alpha^k_i, X^k_i>
+  double loss =
+      0;  // full and top groups: mean training loss of the batch, before the step; hidden IGLU groups: the
+          // linearised objective sum over the batch of <alpha^k_i, X^k_i>, without the residual's constant part
 };
 
 template <class T>
@@ -32,8 +34,8 @@ struct StepObserver {
 };
 
 struct EpochReport {
-  double loss = 0;  // mean training loss: for full that of the epoch's forward (dropout on); for iglu mean over the top
-                    // group's steps
+  double loss = 0;  // mean training loss: for full that of the epoch's forward (dropout on); for iglu and sgc mean over
+                    // the top group's steps
   std::uint64_t steps = 0;
   std::uint64_t node_visits = 0;  // rows pushed through parameter steps
 };
@@ -47,18 +49,26 @@ class Method {
   // epoch counts from 1. batches: explicit ones for this epoch (from --batch-file), or null for the method's own.
   virtual EpochReport train_epoch(std::uint32_t epoch, const EpochBatches* batches,
                                   const StepObserver<T>& observer) = 0;
-  // Exact logits of all nodes under the present parameters, dropout off. Valid until the next call of any member.
-  virtual const RowStore& logits() = 0;
-  // What logits() and embeddings() know is not to be used again: rows they left may be gone (the plan drops what the
-  // schedule does not read), so the next calls compute them anew.
+  // Exact logits under the present parameters, dropout off, of the nodes that training and evaluation touch. Valid
+  // until the next call of any member.
+  virtual RowSource logits() = 0;
+  // What logits() knows is not to be used again: rows it left may be gone (the plan drops what the schedule does not
+  // read), so the next call computes them anew.
   virtual void forget_outputs() = 0;
-  // X^{last hidden layer} under the present parameters (for --embeddings), after a call of logits().
-  virtual const RowStore& embeddings() = 0;
+  // Whether the next epoch, begun by prepare() from parameters, moments and step counter alone, gives the bits that it
+  // gives now: only then may a checkpoint be written.
+  [[nodiscard]] virtual bool at_boundary() const { return true; }
   // State to save in a checkpoint beside parameters and moments, and to restore: the global step counter.
+  // Told before train_epoch: logits() will be asked for after it. A method that sweeps anyway then sweeps the rows of
+  // evaluation along. Changes no weight.
+  void expect_evaluation(bool expected) { evaluation_expected_ = expected; }
+  // Epochs after which the passes repeat.
+  [[nodiscard]] virtual std::uint32_t period() const { return 1; }
   [[nodiscard]] std::uint64_t global_step() const { return global_step_; }
   void set_global_step(std::uint64_t step) { global_step_ = step; }
 
  protected:
+  bool evaluation_expected_ = true;
   std::uint64_t global_step_ = 0;
 };
 

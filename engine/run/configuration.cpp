@@ -38,6 +38,7 @@ void add_model(const ModelOptions& model, Settings& settings) {
   settings["layer-norm"] = norm_name(model.norm);
   settings["aggregation-norm"] = aggregation_norm_name(model.aggregation);
   settings["classifier"] = classifier_name(model.classifier);
+  settings["residual"] = residual_name(model.residual);
   settings["dropout"] = number(model.dropout);
   settings["input-dropout"] = number(model.input_dropout);
 }
@@ -58,6 +59,8 @@ Settings deciding_options(const TrainOptions& options) {
   add_optimizer(options.optimizer, settings);
   settings["method"] = method_name(options.method);
   settings["batch-size"] = std::to_string(options.batch_size);
+  settings["iglu-order"] = iglu_order_name(options.iglu_order);
+  settings["iglu-refresh"] = iglu_refresh_name(options.iglu_refresh);
   settings["seed"] = std::to_string(options.seed);
   settings["codec"] = codec_name(options.codec);
   settings["alpha-codec"] = codec_name(options.alpha_codec);
@@ -74,6 +77,7 @@ const char* method_name(MethodKind kind) {
   switch (kind) {
     case MethodKind::full: return "full";
     case MethodKind::iglu: return "iglu";
+    case MethodKind::sgc: return "sgc";
   }
   return "";
 }
@@ -94,6 +98,26 @@ const char* classifier_name(ClassifierKind kind) {
     case ClassifierKind::automatic: return "auto";
     case ClassifierKind::none: return "none";
     case ClassifierKind::linear: return "linear";
+  }
+  return "";
+}
+
+const char* residual_name(ResidualKind kind) {
+  switch (kind) {
+    case ResidualKind::none: return "none";
+    case ResidualKind::add: return "add";
+    case ResidualKind::add2: return "add2";
+  }
+  return "";
+}
+
+const char* iglu_order_name(IgluOrder order) { return order == IgluOrder::inverted ? "inverted" : "backprop"; }
+
+const char* iglu_refresh_name(IgluRefresh refresh) {
+  switch (refresh) {
+    case IgluRefresh::alternate: return "0.5";
+    case IgluRefresh::once: return "1";
+    case IgluRefresh::twice: return "2";
   }
   return "";
 }

@@ -15,6 +15,9 @@ namespace strata {
 [[nodiscard]] const char* model_name(ModelKind kind);
 [[nodiscard]] const char* norm_name(NormKind kind);
 [[nodiscard]] const char* classifier_name(ClassifierKind kind);
+[[nodiscard]] const char* residual_name(ResidualKind kind);
+[[nodiscard]] const char* iglu_order_name(IgluOrder order);
+[[nodiscard]] const char* iglu_refresh_name(IgluRefresh refresh);
 [[nodiscard]] const char* optimizer_name(OptimizerKind kind);
 [[nodiscard]] const char* aggregation_norm_name(Aggregation aggregation);  // "auto", "sym", "row"
 [[nodiscard]] std::string schedule_text(const OptimizerOptions& options);  // "0:0.01,40:0.001", or empty

@@ -36,12 +36,12 @@ Window make_window(std::size_t rows, std::size_t cols, MemoryBudget& budget) {
   }
 }
 
-void fill_window(const RowStore& rows, std::span<const std::uint64_t> order, MatrixView<float> tile, float* values) {
+void fill_window(const RowSource& rows, std::span<const std::uint64_t> order, MatrixView<float> tile, float* values) {
   NodeId ids[kChunkRows];
   for (std::size_t first = 0; first < order.size(); first += kChunkRows) {
     const std::size_t count = std::min(kChunkRows, order.size() - first);
     for (std::size_t i = 0; i < count; ++i) ids[i] = static_cast<NodeId>(order[first + i] >> 32);
-    read_rows<float>(rows, {ids, count}, tile.rows_range(0, count));
+    read_nodes<float>(rows, {ids, count}, tile.rows_range(0, count));
     for (std::size_t i = 0; i < count; ++i) {
       const std::size_t place = order[first + i] & UINT32_MAX;
       std::copy_n(tile.row(i), tile.cols, values + place * tile.cols);
@@ -62,10 +62,10 @@ void write_ids(const std::filesystem::path& path, std::span<const NodeId> ids) {
 
 }  // namespace
 
-void export_rows(const RowStore& rows, std::span<const NodeId> original_ids, const Store& store,
+void export_rows(const RowSource& rows, std::span<const NodeId> original_ids, const Store& store,
                  const std::filesystem::path& values_path, const std::filesystem::path& ids_path,
                  MemoryBudget& budget) {
-  const std::size_t cols = rows.shape().cols;
+  const std::size_t cols = rows.store->shape().cols;
   NpyWriter writer(values_path, npy_type<float>(), {original_ids.size(), cols});
   if (!original_ids.empty()) {
     const Array<NodeId> reordered = store.reordered_ids(budget);

@@ -5,8 +5,8 @@
 #include <span>
 #include <string>
 
+#include "engine/row_source.hpp"
 #include "kernels/base/budget.hpp"
-#include "storage/buffer_manager.hpp"
 #include "storage/store.hpp"
 
 namespace strata {
@@ -16,7 +16,7 @@ namespace strata {
 [[nodiscard]] Array<NodeId> select_nodes(const std::string& what, const Store& store, MemoryBudget& budget);
 
 // values: float32 (ids, columns); ids: int64. Streamed through a window of memory.
-void export_rows(const RowStore& rows, std::span<const NodeId> original_ids, const Store& store,
+void export_rows(const RowSource& rows, std::span<const NodeId> original_ids, const Store& store,
                  const std::filesystem::path& values_path, const std::filesystem::path& ids_path, MemoryBudget& budget);
 
 }  // namespace strata

@@ -2,10 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <optional>
 #include <vector>
 
 #include "engine/run/machine.hpp"
+#include "engine/run/summary.hpp"
 #include "engine/run/training_run.hpp"
 #include "kernels/base/error.hpp"
 #include "storage/checksum.hpp"
@@ -35,21 +38,23 @@ RunDirectory::Start start_of(const TrainOptions& options) {
   return options.force ? RunDirectory::Start::replace : RunDirectory::Start::fresh;
 }
 
-void check_same_run(const TrainOptions& options, const Checkpoint& checkpoint, const Settings& now) {
+void check_same_run(const TrainOptions& options, const Checkpoint& checkpoint, const std::optional<Outcome>& outcome,
+                    const Settings& now) {
   const std::string different = differences(checkpoint.fingerprint(), now);
   if (!different.empty()) {
     throw UsageError(fmt::format("--resume: {} was started with other settings: {}; give the same, or another --run",
                                  options.run.string(), different));
   }
-  if (checkpoint.state().epoch > options.epochs) {
+  const std::uint32_t trained = std::max(checkpoint.state().epoch, outcome ? outcome->epochs : 0);
+  if (trained > options.epochs) {
     throw UsageError(fmt::format("--epochs {}: {} has already trained {} epochs; give at least as many", options.epochs,
-                                 options.run.string(), checkpoint.state().epoch));
+                                 options.run.string(), trained));
   }
 }
 
-bool is_complete(const TrainOptions& options, const RunDirectory& directory, const Checkpoint& checkpoint) {
-  const bool trained = checkpoint.state().stopped_early || checkpoint.state().epoch == options.epochs;
-  return trained && fs::exists(directory.summary());
+// The summary is what a run writes last, and a longer one removes first; the checkpoint may be of an earlier epoch.
+bool is_complete(const TrainOptions& options, const std::optional<Outcome>& outcome) {
+  return outcome && (outcome->stopped_early || outcome->epochs == options.epochs);
 }
 
 // Removes the scratch files that a killed process left, and the directory if nothing else is in it.
@@ -85,8 +90,9 @@ int run_training(TrainOptions options) {
   const std::optional<Checkpoint> checkpoint =
       options.resume ? Checkpoint::open(options.run) : std::optional<Checkpoint>();
   if (checkpoint) {
-    check_same_run(options, *checkpoint, settings);
-    if (is_complete(options, directory, *checkpoint)) {
+    const std::optional<Outcome> outcome = read_outcome(directory.summary());
+    check_same_run(options, *checkpoint, outcome, settings);
+    if (is_complete(options, outcome)) {
       std::printf("%s is complete: nothing to do\n", options.run.string().c_str());
       return 0;
     }

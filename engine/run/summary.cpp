@@ -2,6 +2,7 @@
 
 #include <tbb/version.h>
 
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "engine/run/configuration.hpp"
@@ -98,6 +99,17 @@ std::string summary_text(const TrainOptions& options, const Store& store, const 
       {"peak_host_bytes", measured.peak_host_bytes},
       {"seconds_per_epoch", measured.epochs_here == 0 ? 0.0 : measured.seconds_training_here / measured.epochs_here}};
   return json.dump(2) + "\n";
+}
+
+std::optional<Outcome> read_outcome(const std::filesystem::path& summary) {
+  std::ifstream file(summary);
+  if (!file) return std::nullopt;
+  try {
+    const Json json = Json::parse(file);
+    return Outcome{json.at("totals").at("epochs").get<std::uint32_t>(), json.at("stopped_early").get<bool>()};
+  } catch (const Json::exception&) {
+    return std::nullopt;
+  }
 }
 
 }  // namespace strata

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
+#include <optional>
 #include <string>
 
 #include "engine/options.hpp"
@@ -25,5 +27,13 @@ struct Measured {
 
 [[nodiscard]] std::string summary_text(const TrainOptions& options, const Store& store, const RunPlan& plan,
                                        const RunState& state, const std::string& metric, const Measured& measured);
+
+// How a finished run ended.
+struct Outcome {
+  std::uint32_t epochs = 0;
+  bool stopped_early = false;
+};
+// Empty when there is no summary, or none that can be read: the run is not finished.
+[[nodiscard]] std::optional<Outcome> read_outcome(const std::filesystem::path& summary);
 
 }  // namespace strata

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "engine/inference.hpp"
 #include "engine/run/configuration.hpp"
 #include "engine/run/export_rows.hpp"
 #include "engine/run/machine.hpp"
@@ -48,8 +49,8 @@ TrainingRun::TrainingRun(const TrainOptions& options, const Store& store, const 
   read_batches();
   check_wanted_rows();
   load_initial();
-  schedule_plan_ = plan_schedule<float>(*session_, *method_, [this] { static_cast<void>(evaluate_splits()); },
-                                        plan.run_bytes, Rates{});
+  schedule_plan_ = plan_schedule<float>(
+      *session_, *method_, [this] { static_cast<void>(evaluate_splits()); }, plan.run_bytes, Rates{});
   if (!options.batch_file.empty()) session_->schedule.discard();  // other batches, other numbers of steps
 }
 
@@ -108,10 +109,10 @@ int TrainingRun::run() {
   train();
   display_.finish();
   const bool trained = state_.stopped_early || state_.epoch >= options_.epochs;
-  if (!has_checkpoint_ || checkpointed_epoch_ != state_.epoch) write_checkpoint();
+  end_with_checkpoint();
   if (const int signal = stop_.received(); signal != 0) {
     display_.note(
-        fmt::format("stopped by {} after epoch {}; --resume goes on from there", signal_name(signal), state_.epoch));
+        fmt::format("stopped by {} after epoch {}; --resume {}", signal_name(signal), state_.epoch, resumes_where()));
     return 128 + signal;
   }
   STRATA_ASSERT(trained);
@@ -138,10 +139,28 @@ void TrainingRun::train() {
   }
 }
 
-// Long epochs do not wait for their number: what a killed run loses is bounded.
-bool TrainingRun::checkpoint_due() const {
+// Long epochs do not wait for their number: what a killed run loses is bounded. A method that is not always at a
+// boundary gets a checkpoint at every one, for a run that stops in between goes back to it.
+bool TrainingRun::checkpoint_due() {
+  if (!method_->at_boundary()) {
+    passes_between_ = true;
+    return false;
+  }
+  if (passes_between_) return true;
   if (options_.checkpoint_every == 0) return false;
   return due(state_.epoch, options_.checkpoint_every) || elapsed() - checkpointed_at_ > kCheckpointSeconds;
+}
+
+// Between boundaries the checkpoint before stands: a run that goes on repeats the epochs since, to the same bits.
+void TrainingRun::end_with_checkpoint() {
+  if (has_checkpoint_ && checkpointed_epoch_ == state_.epoch) return;
+  if (method_->at_boundary()) write_checkpoint();
+}
+
+std::string TrainingRun::resumes_where() const {
+  if (!has_checkpoint_) return "starts over, for there is no checkpoint yet";
+  if (checkpointed_epoch_ == state_.epoch) return "goes on from there";
+  return fmt::format("goes on after epoch {}, the last one that a checkpoint can hold", checkpointed_epoch_);
 }
 
 // Every so many epochs, and the last; 0 is never.
@@ -153,7 +172,8 @@ void TrainingRun::train_epoch(std::uint32_t epoch) {
   const Clock::time_point begin = Clock::now();
   const TierCounters before = session_->buffers.counters();
   display_.start_epoch(epoch);
-  session_->schedule.start_epoch();
+  session_->schedule.start_epoch(epoch);
+  method_->expect_evaluation(due(epoch, options_.eval_every));
   step_losses_.clear();
   StepObserver<float> observer;
   observer.after_step = [this](const StepEvent& event, const Parameters<float>&) { after_step(event); };
@@ -198,9 +218,11 @@ void TrainingRun::finish_epoch(std::uint32_t epoch, const EpochReport& report, E
 }
 
 EpochScores TrainingRun::evaluate_splits() {
-  const RowStore& logits = method_->logits();
+  const RowSource logits = method_->logits();
   Schedule::Scope scope(session_->schedule, session_->buffers, "evaluate");
-  scope.use(logits, 0, logits.shape().panels(), StoreUse::Kind::read, true);
+  for (const RowStore* part : {logits.store, logits.eval}) {
+    if (part != nullptr) scope.use(*part, 0, part->shape().panels(), StoreUse::Kind::read, true);
+  }
   if (!scope.begin()) return {};
   const Objective<float>& objective = session_->objective;
   const auto score = [&](std::span<const NodeId> nodes) -> std::optional<SplitScore> {
@@ -247,25 +269,38 @@ void TrainingRun::use_best() {
 
 void TrainingRun::write_results() {
   session_->schedule.suspend();
-  method_->forget_outputs();
   use_best();
   save_model(directory_.model(), session_->parameters, budget_);
-  prepare();
-  if (options_.epochs == 0 && !state_.last) state_.last = evaluate_splits();
-  if (options_.predict != "none") {
-    const Array<NodeId> ids = select_nodes(options_.predict, store_, budget_);
-    export_rows(method_->logits(), ids.span(), store_, directory_.predictions(), directory_.prediction_ids(), budget_);
-    predicted_rows_ = ids.size();
+  if (options_.epochs == 0 && !state_.last) {
+    prepare();
+    method_->forget_outputs();
+    state_.last = evaluate_splits();
   }
-  if (options_.embeddings != "none") {
-    const Array<NodeId> ids = select_nodes(options_.embeddings, store_, budget_);
-    static_cast<void>(method_->logits());  // brings the embeddings up to the present parameters
-    export_rows(method_->embeddings(), ids.span(), store_, directory_.embeddings(), directory_.embedding_ids(),
-                budget_);
-    embedded_rows_ = ids.size();
-  }
+  method_.reset();  // and its row stores
+  export_outputs();
   write_file_atomically(directory_.summary(),
                         summary_text(options_, store_, plan_, state_, metric_name(metric_), measured()));
+}
+
+void TrainingRun::export_outputs() {
+  const auto infer = [&](const std::string& what, bool embeddings, const auto& path, const auto& ids_path) {
+    const Array<NodeId> ids = select_nodes(what, store_, budget_);
+    Array<NodeId> wanted(budget_, ids.size(), "nodes to predict");
+    {
+      const Array<NodeId> reordered = store_.reordered_ids(budget_);
+      std::transform(ids.begin(), ids.end(), wanted.begin(), [&](NodeId id) { return reordered[id]; });
+    }
+    std::sort(wanted.begin(), wanted.end());
+    const Inference<float> inference(*session_, wanted.span(), embeddings);
+    export_rows(embeddings ? inference.embeddings() : inference.logits(), ids.span(), store_, path, ids_path, budget_);
+    return ids.size();
+  };
+  if (options_.predict != "none") {
+    predicted_rows_ = infer(options_.predict, false, directory_.predictions(), directory_.prediction_ids());
+  }
+  if (options_.embeddings != "none") {
+    embedded_rows_ = infer(options_.embeddings, true, directory_.embeddings(), directory_.embedding_ids());
+  }
 }
 
 Measured TrainingRun::measured() const {

@@ -39,7 +39,9 @@ class TrainingRun {
   // Takes in what the epoch gave: state, best epoch, a line of metrics.
   void finish_epoch(std::uint32_t epoch, const EpochReport& report, EpochMetrics& metrics);
   [[nodiscard]] bool due(std::uint32_t epoch, std::uint32_t every) const;
-  [[nodiscard]] bool checkpoint_due() const;
+  [[nodiscard]] bool checkpoint_due();
+  void end_with_checkpoint();
+  [[nodiscard]] std::string resumes_where() const;
   [[nodiscard]] EpochScores evaluate_splits();
   void judge(std::uint32_t epoch, const EpochScores& scores);
   void after_step(const StepEvent& event);
@@ -47,6 +49,7 @@ class TrainingRun {
   void write_checkpoint();
   void use_best();
   void write_results();
+  void export_outputs();
   void print_result() const;
   [[nodiscard]] Measured measured() const;
   [[nodiscard]] double elapsed() const;  // seconds since construction
@@ -71,6 +74,7 @@ class TrainingRun {
   RunState state_;
   std::uint32_t checkpointed_epoch_ = 0;
   bool has_checkpoint_ = false;
+  bool passes_between_ = false;    // an epoch ended where no checkpoint can be written (Method::at_boundary)
   double checkpointed_at_ = 0;     // elapsed()
   bool prepared_ = false;          // the method's rows belong to the present parameters
   double unreported_prepare_ = 0;  // seconds; goes into the next epoch's line

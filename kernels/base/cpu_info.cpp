@@ -2,6 +2,7 @@
 
 #include <dnnl.h>
 
+#include <array>
 #include <cstdio>
 #include <string_view>
 
@@ -35,7 +36,42 @@ std::string processor_name() {
   return name;
 }
 
+constexpr std::array kLevels = {VectorLevel::scalar, VectorLevel::ssse3, VectorLevel::avx2, VectorLevel::avx512};
+
+VectorLevel detected_level() {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("ssse3") == 0) return VectorLevel::scalar;
+  if (__builtin_cpu_supports("avx2") == 0) return VectorLevel::ssse3;
+  const bool avx512 = __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
+                      __builtin_cpu_supports("avx512vl") != 0 && __builtin_cpu_supports("avx512vbmi") != 0 &&
+                      __builtin_cpu_supports("avx512vbmi2") != 0 && __builtin_cpu_supports("bmi2") != 0;
+  return avx512 ? VectorLevel::avx512 : VectorLevel::avx2;
+#else
+  return VectorLevel::scalar;
+#endif
+}
+
 }  // namespace
+
+VectorLevel vector_level() {
+  static const VectorLevel level = detected_level();
+  return level;
+}
+
+std::span<const VectorLevel> vector_levels() {
+  return std::span(kLevels).first(static_cast<std::size_t>(vector_level()) + 1);
+}
+
+const char* vector_level_name(VectorLevel level) {
+  switch (level) {
+    case VectorLevel::scalar: return "scalar";
+    case VectorLevel::ssse3: return "ssse3";
+    case VectorLevel::avx2: return "avx2";
+    case VectorLevel::avx512: return "avx512";
+  }
+  return "?";
+}
 
 std::string device_description() {
   const dnnl_version_t* dnnl = dnnl_version();

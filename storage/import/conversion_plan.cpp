@@ -62,7 +62,7 @@ std::uint64_t estimate_store(const ImportOptions& options, const SourceFacts& fa
       std::min(plan.entries, facts.nodes * std::min<std::uint64_t>(plan.shards, 8)) * sizeof(NodeId);
   return directions * (adjacency_bytes(facts.nodes, plan.entries, facts.weighted) + halo) +
          facts.nodes * encoded_row_bytes(options.feature_codec, facts.feature_dim) + 20 * facts.nodes +
-         (directions * plan.shards * 5 + 16) * kBlockAlignment;
+         (directions * plan.shards * 6 + 16) * kBlockAlignment;
 }
 
 // The least memory for this way of ordering: every node array, and one shard of average size, thrice for hubs.

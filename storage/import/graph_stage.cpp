@@ -10,15 +10,17 @@
 #include <cstdio>
 
 #include "kernels/base/error.hpp"
+#include "storage/shard_layout.hpp"
 
 namespace strata {
 namespace {
 
 using Block = tbb::blocked_range<std::size_t>;
 
-// The budget a shard's writing takes besides its rows: offsets of its own, and the table of ids it sees.
-std::uint64_t shard_writing_bytes(std::uint64_t nodes, std::uint64_t rows) {
-  return 8 * (rows + 1) + nodes / 64 * 12 + (std::uint64_t{1} << 20);
+// The budget a shard's writing takes besides its rows: offsets of its own, the table of ids it sees, and the columns of
+// 256 rows, of which at most `segment` edges lie in one shard.
+std::uint64_t shard_writing_bytes(std::uint64_t nodes, std::uint64_t rows, std::uint64_t segment) {
+  return 8 * (rows + 1) + nodes / 64 * 12 + rows / 10 + 9 * segment + (std::uint64_t{1} << 20);
 }
 
 std::uint64_t mixed(std::uint64_t x) {  // SplitMix64's finaliser
@@ -133,14 +135,19 @@ std::uint64_t GraphStage::entries_of(const ShardRange& range, std::span<const st
 
 std::size_t GraphStage::group_end(std::size_t first, std::span<const std::uint32_t> raw_degrees) const {
   const std::uint64_t free = budget_.limit() - budget_.used();
-  std::uint64_t rows = 0, entries = 0, largest = 0;
+  std::uint64_t rows = 0, entries = 0, largest = 0, segment = 0;
   std::size_t last = first;
   for (; last < shards_.size(); ++last) {
     rows += shards_[last].count;
     entries += entries_of(shards_[last], raw_degrees);
     largest = std::max<std::uint64_t>(largest, shards_[last].count);
+    for (NodeId row = 0; row < shards_[last].count; row += shard_layout::kSegmentRows) {
+      const auto count =
+          static_cast<NodeId>(std::min<std::size_t>(shard_layout::kSegmentRows, shards_[last].count - row));
+      segment = std::max(segment, entries_of({shards_[last].first + row, count, 0}, raw_degrees));
+    }
     const std::uint64_t needed =
-        csr_bytes(rows, entries, spool_->weighted()) + shard_writing_bytes(raw_degrees.size(), largest);
+        csr_bytes(rows, entries, spool_->weighted()) + shard_writing_bytes(raw_degrees.size(), largest, segment);
     if (needed <= free) continue;
     if (last != first) break;
     throw ResourceError("sorting one shard of " + std::to_string(entries) + " edges needs " + format_bytes(needed) +
@@ -169,7 +176,7 @@ void GraphStage::write_shards(StoreWriter& writer, Direction direction, const Cs
     }
     writer.add_shard(direction, write_shard(writer.path(), shard_name(direction, s), shard.first, local.span(),
                                             {csr.columns.data() + begin, count},
-                                            {weights, weights == nullptr ? 0 : count}, &budget_));
+                                            {weights, weights == nullptr ? 0 : count}, &budget_, options_.columns));
     stages_.advance(shard.count);
   }
 }

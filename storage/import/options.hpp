@@ -9,6 +9,7 @@
 #include <string>
 
 #include "kernels/base/types.hpp"
+#include "storage/shard.hpp"
 
 namespace strata {
 
@@ -50,6 +51,7 @@ struct ImportOptions {
   bool keep_self_loops = false;
   bool keep_duplicates = false;
   bool reverse = true;
+  ColumnChoice columns = ColumnChoice::smaller;
   Codec feature_codec = Codec::fp32;
   int zstd_level = 0;  // 0: no compression
   FeatureNorm feature_norm = FeatureNorm::none;

@@ -117,19 +117,21 @@ Verifier::Sums Verifier::sum_source(Direction direction, std::size_t bucket, std
 
 std::vector<Verifier::Sums> Verifier::sum_store(Direction direction, std::span<std::uint32_t> degrees) {
   std::vector<Sums> sums(buckets_);
+  EdgeSpace space(budget_);
   for (std::size_t s = 0; s < store_.shards(direction).size(); ++s) {
     const Shard shard = store_.open_shard(direction, s, budget_);
-    const SparseRows rows = shard.rows();
-    for (std::size_t r = 0; r < rows.rows; ++r) {
-      const std::uint64_t target = original_[rows.first_row + r];
-      Sums& sum = sums[bucket_of(target)];
-      for (EdgeId e = rows.offsets[r]; e < rows.offsets[r + 1]; ++e) {
-        const std::uint64_t source = original_[rows.to_row[rows.columns[e]]];
-        sum.hash += edge_hash(target << 32 | source, rows.edge_weight == nullptr ? 1.0f : rows.edge_weight[e]);
+    for_each_chunk(shard, space, [&](const SparseRows& rows) {
+      for (std::size_t r = 0; r < rows.rows; ++r) {
+        const std::uint64_t target = original_[rows.first_row + r];
+        Sums& sum = sums[bucket_of(target)];
+        for (EdgeId e = rows.offsets[r]; e < rows.offsets[r + 1]; ++e) {
+          const std::uint64_t source = original_[rows.to_row[rows.columns[e]]];
+          sum.hash += edge_hash(target << 32 | source, rows.edge_weight == nullptr ? 1.0f : rows.edge_weight[e]);
+        }
+        sum.edges += rows.offsets[r + 1] - rows.offsets[r];
+        degrees[target] = static_cast<std::uint32_t>(rows.offsets[r + 1] - rows.offsets[r]);
       }
-      sum.edges += rows.offsets[r + 1] - rows.offsets[r];
-      degrees[target] = static_cast<std::uint32_t>(rows.offsets[r + 1] - rows.offsets[r]);
-    }
+    });
   }
   return sums;
 }

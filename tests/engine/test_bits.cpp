@@ -1,6 +1,8 @@
 // Invariant 1: same seed, device and codecs give the same bits for every budget and thread count.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "engine/plan.hpp"
 #include "kernels/base/error.hpp"
 #include "tests/engine/fixture.hpp"
@@ -51,8 +53,7 @@ TrainOptions options_for(MethodKind method, ModelKind model, const std::filesyst
   return o;
 }
 
-TEST_CASE("budget, threads and evaluation rhythm change no bit") {
-  TempDir dir;
+void make_directed_store(const std::filesystem::path& path) {
   TinyStoreOptions o;
   o.nodes = 9000;
   o.edges = 30000;
@@ -60,7 +61,12 @@ TEST_CASE("budget, threads and evaluation rhythm change no bit") {
   o.classes = 5;
   o.undirected = false;
   o.shard_rows = 2048;
-  (void)make_tiny_store(dir.path() / "store", o);
+  (void)make_tiny_store(path, o);
+}
+
+TEST_CASE("budget, threads and evaluation rhythm change no bit") {
+  TempDir dir;
+  make_directed_store(dir.path() / "store");
   const Store store(dir.path() / "store");
   for (const MethodKind method : {MethodKind::full, MethodKind::iglu}) {
     for (const ModelKind model : {ModelKind::gcn, ModelKind::sage, ModelKind::mlp}) {
@@ -83,6 +89,108 @@ TEST_CASE("budget, threads and evaluation rhythm change no bit") {
   }
 }
 
+// Every order, refresh and residual of the methods, on a model it works with.
+struct Mode {
+  MethodKind method;
+  ModelKind model;
+  ResidualKind residual;
+  IgluOrder order = IgluOrder::inverted;
+  IgluRefresh refresh = IgluRefresh::once;
+};
+const std::vector<Mode> kModes = {
+    {MethodKind::full, ModelKind::gcn, ResidualKind::add2},
+    {MethodKind::full, ModelKind::sage, ResidualKind::add},
+    {MethodKind::iglu, ModelKind::sage, ResidualKind::add2, IgluOrder::inverted, IgluRefresh::alternate},
+    {MethodKind::iglu, ModelKind::gcn, ResidualKind::add, IgluOrder::inverted, IgluRefresh::twice},
+    {MethodKind::iglu, ModelKind::gcn, ResidualKind::none, IgluOrder::backprop, IgluRefresh::once},
+    {MethodKind::iglu, ModelKind::gcn, ResidualKind::add2, IgluOrder::backprop, IgluRefresh::alternate},
+    {MethodKind::iglu, ModelKind::sage, ResidualKind::add, IgluOrder::backprop, IgluRefresh::twice},
+    {MethodKind::iglu, ModelKind::mlp, ResidualKind::add, IgluOrder::backprop, IgluRefresh::alternate},
+    {MethodKind::sgc, ModelKind::gcn, ResidualKind::none}};
+
+TrainOptions options_for(const Mode& mode, const std::filesystem::path& directory) {
+  TrainOptions o = options_for(mode.method, mode.model, directory);
+  o.model.residual = mode.residual;
+  o.model.layers = mode.residual == ResidualKind::add2 ? 4 : 3;
+  o.iglu_order = mode.order;
+  o.iglu_refresh = mode.refresh;
+  return o;
+}
+
+TEST_CASE("nor in any order, refresh frequency or residual, nor for sgc") {
+  TempDir dir;
+  make_directed_store(dir.path() / "store");
+  const Store store(dir.path() / "store");
+  for (const Mode& mode : kModes) {
+    TrainOptions options = options_for(mode, dir.path());
+    const Result memory = train(store, options);
+    CHECK(memory.counters.bytes_written == 0);
+    for (const std::uint32_t threads : {1u, 3u}) {
+      options.threads = threads;
+      const std::uint64_t least = least_budget(store, options);
+      for (const std::uint64_t budget : {least, least + least / 2}) {
+        options.host_memory = budget;
+        options.eval_every = budget == least ? 0 : 1;
+        const Result result = train(store, options);
+        CHECK(result == memory);
+        CHECK(result.peak <= budget);
+        if (budget == least && mode.method != MethodKind::sgc) CHECK(result.counters.bytes_written > 0);
+      }
+    }
+  }
+}
+
+// The state that a checkpoint holds.
+struct Saved {
+  std::vector<float> values, first, second;
+  std::vector<std::uint64_t> steps;
+  std::uint64_t global_step = 0;
+};
+
+Saved save(Parameters<float>& p, const Method<float>& method) {
+  const auto copy = [](std::span<const float> v) { return std::vector<float>(v.begin(), v.end()); };
+  return {copy(p.values()), copy(p.first_moments()), copy(p.second_moments()), p.steps(), method.global_step()};
+}
+
+// Epochs [first, last] from a saved state, as a run that was resumed; null: from the start.
+Saved train_on(const Store& store, const TrainOptions& options, const Saved* from, std::uint32_t first,
+               std::uint32_t last, bool* at_boundary = nullptr) {
+  Engine<float> engine(store, options);
+  Parameters<float>& p = engine.session.parameters;
+  auto method = make_method<float>(engine.session);
+  if (from != nullptr) {
+    std::ranges::copy(from->values, p.values().begin());
+    std::ranges::copy(from->first, p.first_moments().begin());
+    std::ranges::copy(from->second, p.second_moments().begin());
+    p.steps() = from->steps;
+    method->set_global_step(from->global_step);
+  }
+  method->prepare();
+  for (std::uint32_t epoch = first; epoch <= last; ++epoch) (void)method->train_epoch(epoch, nullptr, {});
+  if (at_boundary != nullptr) *at_boundary = method->at_boundary();
+  return save(p, *method);
+}
+
+TEST_CASE("going on from parameters, moments and steps at a boundary gives the same bits") {
+  TempDir dir;
+  TinyStoreOptions o;
+  o.nodes = 3000;
+  o.edges = 6000;
+  (void)make_tiny_store(dir.path() / "store", o);
+  const Store store(dir.path() / "store");
+  for (const Mode& mode : kModes) {
+    const TrainOptions options = options_for(mode, dir.path());
+    const Saved whole = train_on(store, options, nullptr, 1, 4);
+    for (const std::uint32_t stop : {1u, 2u}) {
+      bool boundary = false;
+      const Saved half = train_on(store, options, nullptr, 1, stop, &boundary);
+      CHECK(boundary == (mode.refresh != IgluRefresh::alternate || stop == 2));
+      const Saved resumed = train_on(store, options, &half, stop + 1, 4);
+      CHECK((resumed.values == whole.values) == boundary);
+    }
+  }
+}
+
 // What the thread sanitizer runs: every kind of pass, spilling, on three threads, in seconds.
 TEST_CASE("three threads at the least budget, short") {
   TempDir dir;
@@ -92,8 +200,11 @@ TEST_CASE("three threads at the least budget, short") {
   o.shard_rows = 1024;
   (void)make_tiny_store(dir.path() / "store", o);
   const Store store(dir.path() / "store");
-  for (const MethodKind method : {MethodKind::full, MethodKind::iglu}) {
-    TrainOptions options = options_for(method, ModelKind::sage, dir.path());
+  std::vector<Mode> modes = {{MethodKind::full, ModelKind::sage, ResidualKind::none},
+                             {MethodKind::iglu, ModelKind::sage, ResidualKind::none}};
+  modes.push_back({MethodKind::iglu, ModelKind::gcn, ResidualKind::add2, IgluOrder::backprop, IgluRefresh::twice});
+  for (const Mode& mode : modes) {
+    TrainOptions options = options_for(mode, dir.path());
     const Result memory = train(store, options);
     options.threads = 3;
     options.host_memory = least_budget(store, options);

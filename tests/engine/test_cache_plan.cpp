@@ -213,7 +213,7 @@ class Executor {
       for (const StoreUse& use : pass.uses) open(use);
     }
     idle_ = budget_.used();
-    schedule_.set(s.passes, plan.retention, s.epoch_begins);
+    schedule_.set(s.passes, plan.retention, {s.epoch_begins});
   }
 
   void prepare() {
@@ -221,7 +221,7 @@ class Executor {
     for (std::size_t p = 0; p < scenario_.epoch_begins; ++p) run(p);
   }
   void epoch() {
-    schedule_.start_epoch();
+    schedule_.start_epoch(1);
     for (std::size_t p = scenario_.epoch_begins; p < scenario_.passes.size(); ++p) run(p);
   }
   [[nodiscard]] TierCounters counters() const { return buffers_.counters(); }
@@ -451,12 +451,15 @@ TEST_CASE("cache plan: attached stores are never written, and only what is overw
   }
 }
 
-TEST_CASE("cache plan: rows that may be pinned several times in a pass are not given up at the first") {
+TEST_CASE("cache plan: rows that may be pinned several times in a pass are given up later") {
   std::vector<PassRecord> passes{pass_of("write", {use_of("x", 64, Kind::overwrite)}),
                                  pass_of("read", {use_of("x", 64, Kind::read)})};
-  CHECK(plan_cache(passes, 0, {0, 0}).retention[1][0][0].drop);
-  passes[1].uses[0].scattered = true;
-  CHECK_FALSE(plan_cache(passes, 0, {0, 0}).retention[1][0][0].drop);
+  for (const bool scattered : {false, true}) {
+    passes[1].uses[0].scattered = scattered;
+    const Retention r = plan_cache(passes, 0, {0, 0}).retention[1][0][0];
+    CHECK(r.drop);
+    CHECK(r.later == scattered);
+  }
 }
 
 TEST_CASE("cache plan: the floor of three passes, by hand") {

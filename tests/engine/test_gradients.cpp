@@ -22,6 +22,7 @@ struct Case {
   Aggregation aggregation;
   Activation activation;
   bool undirected, multilabel;
+  ResidualKind residual = ResidualKind::none;
 };
 
 const std::vector<Case> kCases = {
@@ -31,6 +32,18 @@ const std::vector<Case> kCases = {
     {ModelKind::sage, NormKind::none, ClassifierKind::none, Aggregation::mean, Activation::tanh, false, false},
     {ModelKind::sage, NormKind::layer, ClassifierKind::linear, Aggregation::mean, Activation::gelu, true, true},
     {ModelKind::mlp, NormKind::layer, ClassifierKind::none, Aggregation::none, Activation::elu, true, false},
+    {ModelKind::gcn, NormKind::layer, ClassifierKind::none, Aggregation::sym, Activation::tanh, false, false,
+     ResidualKind::add},
+    {ModelKind::gcn, NormKind::none, ClassifierKind::linear, Aggregation::sym, Activation::gelu, false, true,
+     ResidualKind::add2},
+    {ModelKind::sage, NormKind::none, ClassifierKind::linear, Aggregation::mean, Activation::gelu, false, false,
+     ResidualKind::add},
+    {ModelKind::sage, NormKind::layer, ClassifierKind::none, Aggregation::mean, Activation::tanh, true, false,
+     ResidualKind::add2},
+    {ModelKind::mlp, NormKind::none, ClassifierKind::none, Aggregation::none, Activation::gelu, true, false,
+     ResidualKind::add},
+    {ModelKind::mlp, NormKind::layer, ClassifierKind::linear, Aggregation::none, Activation::tanh, true, false,
+     ResidualKind::add2},
 };
 
 TinyStoreOptions store_options(const Case& c) {
@@ -48,6 +61,11 @@ TrainOptions train_options(const Case& c, const std::filesystem::path& directory
   o.model.classifier = c.classifier;
   o.model.aggregation = c.model == ModelKind::gcn ? c.aggregation : Aggregation::none;
   o.model.activation = c.activation;
+  o.model.residual = c.residual;
+  if (c.residual != ResidualKind::none) {
+    o.model.layers = 4;
+    o.model.hidden = TinyStoreOptions{}.features;  // so that X^0 is among the rows added
+  }
   return o;
 }
 
@@ -102,6 +120,37 @@ TEST_CASE("full-batch gradients equal the dense twin's and central differences, 
   }
 }
 
+TEST_CASE("with dropout the residuals' gradients are behind the same masks: central differences at a fixed step") {
+  for (const Case& c : kCases) {
+    if (c.residual == ResidualKind::none) continue;
+    TempDir dir;
+    (void)make_tiny_store(dir.path() / "store", store_options(c));
+    const Store store(dir.path() / "store");
+    TrainOptions options = train_options(c, dir.path());
+    options.model.dropout = 0.3;
+    Engine<double> engine(store, options);
+    FullMethod<double> method(engine.session);
+    const auto at_first_step = [&] {
+      method.prepare();
+      method.set_global_step(0);
+      return probe(engine.session, method);
+    };
+    const Probe exact = at_first_step();
+    std::vector<double> numeric(exact.gradients.size());
+    const double step = 1e-6;
+    for (std::size_t i = 0; i < numeric.size(); ++i) {
+      double& value = engine.session.parameters.values()[i];
+      const double saved = value;
+      value = saved + step;
+      const double above = at_first_step().loss;
+      value = saved - step;
+      numeric[i] = (above - at_first_step().loss) / (2 * step);
+      value = saved;
+    }
+    CHECK(relative_difference(exact.gradients, numeric) < 1e-6);
+  }
+}
+
 // Loss of the layers above `layer`, whose output rows are as they stand in the store.
 double loss_above(Session<double>& session, ForwardRows<double>& rows, std::size_t layer) {
   for (std::size_t l = layer + 1; l < session.model.layers.size(); ++l) {
@@ -132,6 +181,7 @@ TEST_CASE("the gradient at every source row equals central differences, and the 
       pass.layer = l;
       pass.inputs = rows.inputs(l);
       pass.alpha = l == top ? nullptr : &alpha[l];
+      pass.above = session.model.layers[l].skipped_over ? &alpha[l + 1] : nullptr;
       (void)backward_to_inputs(session, pass, rows.input_rows(l), &alpha[l - 1]);
     }
     RowStore& x = const_cast<RowStore&>(rows.x(0));

@@ -1,6 +1,7 @@
-// IGLU's schedule, inverted order, in double precision: checks 8-13 of the methods' list.
+// IGLU's schedules, both orders, with and without residuals, in double precision: checks 8-15 of the methods' list.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "engine/methods/iglu.hpp"
@@ -14,11 +15,26 @@ struct Setting {
   ModelKind model;
   ClassifierKind classifier;
   NormKind norm;
+  ResidualKind residual = ResidualKind::none;
+  IgluOrder order = IgluOrder::inverted;
 };
-const std::vector<Setting> kSettings = {{ModelKind::gcn, ClassifierKind::none, NormKind::none},
-                                        {ModelKind::gcn, ClassifierKind::linear, NormKind::layer},
-                                        {ModelKind::sage, ClassifierKind::none, NormKind::none},
-                                        {ModelKind::sage, ClassifierKind::linear, NormKind::layer}};
+
+std::vector<Setting> settings(IgluOrder order) {
+  return {{ModelKind::gcn, ClassifierKind::none, NormKind::none, ResidualKind::none, order},
+          {ModelKind::gcn, ClassifierKind::linear, NormKind::layer, ResidualKind::none, order},
+          {ModelKind::gcn, ClassifierKind::none, NormKind::layer, ResidualKind::add, order},
+          {ModelKind::gcn, ClassifierKind::linear, NormKind::none, ResidualKind::add2, order},
+          {ModelKind::sage, ClassifierKind::none, NormKind::none, ResidualKind::none, order},
+          {ModelKind::sage, ClassifierKind::linear, NormKind::layer, ResidualKind::add, order},
+          {ModelKind::sage, ClassifierKind::none, NormKind::layer, ResidualKind::add2, order},
+          {ModelKind::mlp, ClassifierKind::linear, NormKind::none, ResidualKind::add2, order}};
+}
+
+std::vector<Setting> all_settings() {
+  std::vector<Setting> all = settings(IgluOrder::inverted);
+  for (const Setting& s : settings(IgluOrder::backprop)) all.push_back(s);
+  return all;
+}
 
 TrainOptions iglu_options(const Setting& s, const std::filesystem::path& directory) {
   TrainOptions o = base_options(directory, true);
@@ -26,6 +42,11 @@ TrainOptions iglu_options(const Setting& s, const std::filesystem::path& directo
   o.model.kind = s.model;
   o.model.classifier = s.classifier;
   o.model.norm = s.norm;
+  o.model.residual = s.residual;
+  o.iglu_order = s.order;
+  if (s.residual == ResidualKind::none) return o;
+  o.model.layers = 4;
+  o.model.hidden = TinyStoreOptions{}.features;  // so that X^0 is among the rows added
   return o;
 }
 
@@ -50,8 +71,8 @@ std::vector<double> slice(const std::vector<double>& all, std::pair<std::size_t,
           all.begin() + static_cast<std::ptrdiff_t>(range.second)};
 }
 
-TEST_CASE("alpha and gradients before any update equal full backpropagation (check 8)") {
-  for (const Setting& s : kSettings) {
+TEST_CASE("alpha and gradients before any update equal full backpropagation (checks 8 and 14)") {
+  for (const Setting& s : all_settings()) {
     for (const bool multilabel : {false, true}) {
       TempDir dir;
       TinyStoreOptions o;
@@ -79,7 +100,7 @@ TEST_CASE("alpha and gradients before any update equal full backpropagation (che
 }
 
 // Relative error of every group's gradient in one epoch at rate `lr`, against the exact gradient at the
-// parameters the group saw when it stepped.
+// parameters the group saw when it stepped, by group.
 std::vector<double> staleness_errors(const Setting& s, double lr) {
   TempDir dir;
   const TinyGraph graph = make_tiny_store(dir.path() / "store", TinyStoreOptions{});
@@ -90,34 +111,101 @@ std::vector<double> staleness_errors(const Setting& s, double lr) {
   Session<double>& session = engine.session;
   IgluMethod<double> method(session);
   method.prepare();
-  std::vector<double> errors;
+  std::vector<double> errors(session.parameters.groups(), -1);
   StepObserver<double> observer;
-  observer.before_step = [&](const StepEvent&, const Parameters<double>& p) {
+  observer.before_step = [&](const StepEvent& event, const Parameters<double>& p) {
+    std::size_t group = 0;
+    while (p.group_name(group) != event.group) ++group;
     const DenseRun dense = run_dense(session.model, p, graph, false, 1.0);
-    const auto range = p.group_range(errors.size());
+    const auto range = p.group_range(group);
     const std::vector<double> got(p.gradients().begin() + range.first, p.gradients().begin() + range.second);
-    errors.push_back(relative_difference(got, slice(dense.gradients, range)));
+    errors[group] = relative_difference(got, slice(dense.gradients, range));
   };
   (void)method.train_epoch(1, nullptr, observer);
   return errors;
 }
 
+void check_proportional(const std::vector<double>& coarse, const std::vector<double>& fine, std::size_t group) {
+  CHECK(coarse[group] > 1e-9);  // really stale
+  CHECK(coarse[group] / fine[group] == doctest::Approx(10).epsilon(0.05));
+}
+
 TEST_CASE("inverted order: layer 1's gradient is exact, the others' error is proportional to the rate (check 9)") {
-  for (const Setting& s : kSettings) {
+  for (const Setting& s : settings(IgluOrder::inverted)) {
     const std::vector<double> coarse = staleness_errors(s, 1e-5);
     const std::vector<double> fine = staleness_errors(s, 1e-6);
     REQUIRE(coarse.size() == fine.size());
-    CHECK(coarse.front() < 1e-12);
-    for (std::size_t g = 1; g + 1 < coarse.size(); ++g) {
-      CHECK(coarse[g] > 1e-9);  // really stale
-      CHECK(coarse[g] / fine[g] == doctest::Approx(10).epsilon(0.05));
+    CHECK(std::abs(coarse.front()) < 1e-12);
+    for (std::size_t g = 1; g + 1 < coarse.size(); ++g) check_proportional(coarse, fine, g);
+    CHECK(std::abs(coarse.back()) < 1e-12);  // the top group takes the fresh loss gradient
+  }
+}
+
+// The layer below the top is exact as well: its alpha comes from the top's new weights, and no X below has changed yet.
+TEST_CASE("backprop order: the top group's gradient is exact, those further down err in proportion (check 9)") {
+  for (const Setting& s : settings(IgluOrder::backprop)) {
+    const std::vector<double> coarse = staleness_errors(s, 1e-5);
+    const std::vector<double> fine = staleness_errors(s, 1e-6);
+    const std::size_t top = coarse.size() - 1;
+    CHECK(std::abs(coarse[top]) < 1e-12);
+    CHECK(std::abs(coarse[top - 1]) < 1e-12);
+    for (std::size_t g = 0; g + 1 < top; ++g) check_proportional(coarse, fine, g);
+  }
+}
+
+Dense dense_rows(const RowStore& rows) {
+  Dense d(rows.shape().rows, rows.shape().cols);
+  d.v = all_rows<double>(rows);
+  return d;
+}
+
+TEST_CASE("backprop order: each alpha is the exact gradient at the cached X under the new parameters (check 10)") {
+  for (const Setting& s : settings(IgluOrder::backprop)) {
+    TempDir dir;
+    const TinyGraph graph = make_tiny_store(dir.path() / "store", TinyStoreOptions{});
+    const Store store(dir.path() / "store");
+    TrainOptions options = iglu_options(s, dir.path());
+    options.optimizer.lr = 1e-3;
+    options.batch_size = 20;
+    Engine<double> engine(store, options);
+    Session<double>& session = engine.session;
+    const Model& model = session.model;
+    IgluMethod<double> method(session);
+    method.prepare();
+    const std::size_t top = model.layers.size() - 1;
+    std::vector<Dense> x;
+    std::vector<std::vector<double>> z;  // what the layers above the first read
+    for (std::size_t l = 0; l < top; ++l) {
+      x.push_back(dense_rows(method.rows().exact_x(l)));
+      z.push_back(all_rows<double>(*method.rows().inputs(l + 1).z));
     }
-    CHECK(coarse.back() < 1e-12);  // the top group takes the fresh loss gradient
+    std::size_t l = top;
+    StepObserver<double> observer;
+    observer.before_step = [&](const StepEvent& event, const Parameters<double>& p) {
+      if (event.group == model.group_names[l]) return;
+      REQUIRE(l > 0);
+      REQUIRE(event.group == model.group_names[--l]);  // from the top down, each layer once
+      for (std::size_t i = 0; i < top; ++i) CHECK(all_rows<double>(*method.rows().inputs(i + 1).z) == z[i]);  // frozen
+      const Dense above = l + 1 < top ? dense_rows(method.alpha(l + 1)) : Dense();
+      Dense exact = dense_gradient_below(model, p, graph, l + 1, x[l], l + 1 < top ? &above : nullptr);
+      const auto add = [&](const Dense& more) {
+        for (std::size_t i = 0; i < exact.v.size(); ++i) exact.v[i] += more.v[i];
+      };
+      if (model.layers[l + 1].skip == 1) add(above);
+      if (l + 2 < top && model.layers[l + 2].skip == 2) add(dense_rows(method.alpha(l + 2)));
+      CHECK(relative_difference(all_rows<double>(method.alpha(l)), exact.v) < 1e-12);
+    };
+    (void)method.train_epoch(1, nullptr, observer);
+    CHECK(l == 0);
+    // evaluation is exact under the present parameters
+    const DenseRun dense = run_dense(model, session.parameters, graph, false, 1.0);
+    CHECK(relative_difference(all_rows<double>(method.logits()), dense.x.back().v) < 1e-12);
+    CHECK(relative_difference(all_rows<double>(method.embeddings()), dense.x[top - 1].v) < 1e-12);
   }
 }
 
 TEST_CASE("after an inverted epoch the cached rows are a fresh forward, bit for bit (check 10)") {
-  for (const Setting& s : kSettings) {
+  for (const Setting& s : settings(IgluOrder::inverted)) {
     TempDir dir;
     (void)make_tiny_store(dir.path() / "store", TinyStoreOptions{});
     const Store store(dir.path() / "store");
@@ -138,7 +226,7 @@ TEST_CASE("after an inverted epoch the cached rows are a fresh forward, bit for 
 }
 
 TEST_CASE("the batches' gradients add up to the full layer's (check 11)") {
-  for (const Setting& s : kSettings) {
+  for (const Setting& s : all_settings()) {
     TempDir dir;
     TinyStoreOptions o;
     o.nodes = 2600;
@@ -175,7 +263,7 @@ TEST_CASE("the batches' gradients add up to the full layer's (check 11)") {
 }
 
 TEST_CASE("at rate 0 without dropout nothing changes, and a refresh of alpha is idempotent (check 13)") {
-  for (const Setting& s : kSettings) {
+  for (const Setting& s : all_settings()) {
     TempDir dir;
     (void)make_tiny_store(dir.path() / "store", TinyStoreOptions{});
     const Store store(dir.path() / "store");
@@ -192,6 +280,97 @@ TEST_CASE("at rate 0 without dropout nothing changes, and a refresh of alpha is 
     CHECK(first > 0);
     CHECK(alpha == all_rows<double>(method.alpha(0)));
     CHECK(before == all_rows<double>(method.logits()));
+  }
+}
+
+TEST_CASE(
+    "unlabelled nodes count: batches of training nodes alone give another gradient of a hidden layer (check 15)") {
+  for (const Setting& s : all_settings()) {
+    if (s.model == ModelKind::mlp) continue;  // nothing reaches them without a graph
+    TempDir dir;
+    TinyStoreOptions o;
+    o.labelled = 0.5;
+    const TinyGraph graph = make_tiny_store(dir.path() / "store", o);
+    const Store store(dir.path() / "store");
+    TrainOptions options = iglu_options(s, dir.path());
+    options.optimizer.lr = 0;
+    Engine<double> engine(store, options);
+    IgluMethod<double> method(engine.session);
+    method.prepare();
+    const auto all = epoch_gradients(engine.session, method);
+    const EpochBatches training{{"layer1", graph.train}};
+    StepObserver<double> observer;
+    std::uint64_t steps = 0;
+    observer.before_step = [&](const StepEvent&, const Parameters<double>& p) {
+      const auto [first, last] = p.group_range(0);
+      const std::vector<double> part(p.gradients().begin() + first, p.gradients().begin() + last);
+      CHECK(relative_difference(part, all[0]) > 1e-3);
+      ++steps;
+    };
+    (void)method.train_epoch(2, &training, observer);
+    CHECK(steps == 1);
+  }
+}
+
+// What stood still at each step of layer 1: alpha of layer 1 in the inverted order, the aggregate of X^1 in the
+// backprop order.
+struct Refreshes {
+  std::vector<std::vector<double>> seen;  // distinct, in order
+  std::vector<std::string> groups;        // of all steps
+  std::vector<std::size_t> steps;         // of layer 1, by entry of seen
+};
+
+Refreshes watch(IgluOrder order, IgluRefresh refresh, std::uint32_t epochs, bool evaluate) {
+  TempDir dir;
+  (void)make_tiny_store(dir.path() / "store", TinyStoreOptions{});
+  const Store store(dir.path() / "store");
+  TrainOptions options = iglu_options({ModelKind::gcn, ClassifierKind::linear, NormKind::none}, dir.path());
+  options.iglu_order = order;
+  options.iglu_refresh = refresh;
+  options.batch_size = 12;  // five batches of sixty nodes
+  Engine<double> engine(store, options);
+  IgluMethod<double> method(engine.session);
+  method.prepare();
+  Refreshes result;
+  StepObserver<double> observer;
+  observer.before_step = [&](const StepEvent& event, const Parameters<double>&) {
+    result.groups.push_back(event.group);
+    if (event.group != "layer1") return;
+    std::vector<double> now =
+        all_rows<double>(order == IgluOrder::inverted ? method.alpha(0) : *method.rows().inputs(1).z);
+    if (result.seen.empty() || result.seen.back() != now) {
+      result.seen.push_back(std::move(now));
+      result.steps.push_back(0);
+    }
+    ++result.steps.back();
+  };
+  for (std::uint32_t epoch = 1; epoch <= epochs; ++epoch) {
+    CHECK(method.at_boundary() == (refresh != IgluRefresh::alternate || epoch % 2 == 1));
+    (void)method.train_epoch(epoch, nullptr, observer);
+    if (evaluate) (void)method.logits();
+  }
+  return result;
+}
+
+TEST_CASE("refreshes an epoch: 0.5 in odd epochs, 1 in each, 2 before each half, the first the longer") {
+  for (const IgluOrder order : {IgluOrder::inverted, IgluOrder::backprop}) {
+    for (const bool evaluate : {false, true}) {
+      CHECK(watch(order, IgluRefresh::alternate, 5, evaluate).steps == std::vector<std::size_t>{10, 10, 5});
+      CHECK(watch(order, IgluRefresh::once, 3, evaluate).steps == std::vector<std::size_t>{5, 5, 5});
+      CHECK(watch(order, IgluRefresh::twice, 2, evaluate).steps == std::vector<std::size_t>{3, 2, 3, 2});
+    }
+    const Refreshes once = watch(order, IgluRefresh::once, 1, false);
+    const Refreshes twice = watch(order, IgluRefresh::twice, 1, false);
+    CHECK(once.groups.size() == twice.groups.size());  // the same steps, in another order
+    CHECK(once.groups != twice.groups);
+    const std::string first = order == IgluOrder::inverted ? "layer1" : "head";
+    CHECK(twice.groups.front() == first);
+    CHECK(std::count(twice.groups.begin(), twice.groups.end(), first) ==
+          std::count(once.groups.begin(), once.groups.end(), first));
+    CHECK(std::is_sorted(once.groups.begin(), once.groups.end(), [&](const std::string& a, const std::string& b) {
+      return order == IgluOrder::inverted ? a != "head" && (b == "head" || a < b)
+                                          : b != "head" && (a == "head" || a > b);
+    }));
   }
 }
 

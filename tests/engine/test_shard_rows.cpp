@@ -61,10 +61,15 @@ std::vector<float> product(const Fixture& f, const Store& store, Direction direc
     const Shard shard = store.open_shard(direction, s, budget);
     const ShardRows rows(shard, sources, destinations, options, s % 2 == 0 ? &workers : nullptr, budget);
     CHECK(rows.first_output() == next);
-    for (std::size_t at = 0; at < rows.count(); at += 100) {
-      const std::size_t count = std::min<std::size_t>(100, rows.count() - at);
-      cpu::spmm(rows.rows(at, count), scale, f.rows(x),
+    EdgeSpace space(budget);
+    std::vector<std::uint32_t> list;
+    for (std::size_t at = 0; at < rows.count();) {
+      const std::size_t end = rows.run_end(at, std::min<std::size_t>(at + 100, rows.count()));
+      REQUIRE(end > at);
+      const std::size_t count = end - at;
+      cpu::spmm(rows.rows(at, count, space, list), scale, f.rows(x),
                 MatrixView<float>(out.data() + (next - first + at) * kCols, count, kCols));
+      at = end;
     }
     next += static_cast<std::uint32_t>(rows.count());
   }
@@ -142,7 +147,10 @@ TEST_CASE("over all nodes nothing is filled; rows without members are none") {
   CHECK(whole.to_row().data() == shard.locals().data());
   CHECK(whole.row_list().empty());
   CHECK(whole.count() == shard.info().rows);
-  CHECK(whole.rows(3, 2).first_row == shard.info().first_row + 3);
+  EdgeSpace space(budget);
+  std::vector<std::uint32_t> list;
+  const SparseRows three = whole.rows(3, 2, space, list);
+  CHECK(three.first_row + three.range_row(0) == shard.info().first_row + 3);
   const ShardRows none(shard, all, all, {RowPart::eval, false, true}, nullptr, budget);
   CHECK(none.count() == 0);
 
@@ -155,7 +163,7 @@ TEST_CASE("over all nodes nothing is filled; rows without members are none") {
   CHECK(single.to_row()[shard.first_local() + 7] == 0);
   CHECK(single.to_row()[shard.first_local() + 8] == kNoRow);
   CHECK(single.may_skip());
-  CHECK(single.rows().rows == 1);
+  CHECK(single.rows(0, 1, space, list).rows == 1);
 }
 
 }  // namespace strata::test

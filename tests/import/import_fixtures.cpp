@@ -136,7 +136,8 @@ std::vector<LoadedEdge> load_edges(const Store& store, Direction direction, std:
   for (std::size_t s = 0; s < store.shards(direction).size(); ++s) {
     const Shard shard = store.open_shard(direction, s, budget);
     shard.verify();
-    const SparseRows rows = shard.rows();
+    EdgeSpace space(budget);
+    const SparseRows rows = shard.rows(0, shard.info().rows, space);
     for (std::size_t r = 0; r < rows.rows; ++r) {
       for (EdgeId e = rows.offsets[r]; e < rows.offsets[r + 1]; ++e) {
         const NodeId row = original[rows.first_row + r], column = original[rows.to_row[rows.columns[e]]];

@@ -10,6 +10,7 @@
 #include "kernels/activation.hpp"
 #include "kernels/base/device.hpp"
 #include "kernels/dropout.hpp"
+#include "kernels/gap_codec.hpp"
 #include "kernels/gather.hpp"
 #include "kernels/linear.hpp"
 #include "kernels/loss.hpp"
@@ -39,6 +40,7 @@ class HostMemory {
 #define STRATA_FORWARD_ALL(space)                 \
   STRATA_FORWARD(space, encode_panel)             \
   STRATA_FORWARD(space, decode_panel)             \
+  STRATA_FORWARD(space, decode_gaps)              \
   STRATA_FORWARD(space, spmm)                     \
   STRATA_FORWARD(space, spmm_scatter)             \
   STRATA_FORWARD(space, gather_rows)              \

@@ -3,6 +3,7 @@
 
 #include "kernels/activation_cuda.hpp"
 #include "kernels/dropout_cuda.hpp"
+#include "kernels/gap_codec_cuda.hpp"
 #include "kernels/gather_cuda.hpp"
 #include "kernels/linear_cuda.hpp"
 #include "kernels/loss_cuda.hpp"
@@ -63,6 +64,7 @@ struct CudaBody {
 
   STRATA_ON_STREAM(encode_panel)
   STRATA_ON_STREAM(decode_panel)
+  STRATA_ON_STREAM(decode_gaps)
   STRATA_ON_STREAM(spmm)
   STRATA_ON_STREAM(spmm_scatter)
   STRATA_ON_STREAM(gather_rows)

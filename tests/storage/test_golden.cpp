@@ -1,5 +1,6 @@
 // One golden file per format and version, as in FORMAT.md: what is written must be these bytes, and these bytes must be
-// read. A new format version gets a new file here; the old ones stay readable.
+// read. A new format version gets a new file here; the old ones stay readable
+// (but for version 1 of the shard file, which was given up before the first release).
 #include <doctest/doctest.h>
 
 #include <string>
@@ -58,24 +59,44 @@ std::string rows_v1() {
                           {0x2000, "00 3c 00 c0 00 38  00 00 ff 7b 00 42"}});
 }
 
-std::string shard_v1() {
-  return bytes_of(20480, {{0x000, "53 54 52 41 53 48 52 44  01 00 00 00  00 10 00 00"},
+std::string shard_v2() {
+  return bytes_of(24576, {{0x000, "53 54 52 41 53 48 52 44  02 00 00 00  00 10 00 00"},
                           {0x010, "00 04 00 00 00 00 00 00  02 00 00 00 00 00 00 00"},
                           {0x020, "03 00 00 00 00 00 00 00  02 00 00 00 00 00 00 00"},
-                          {0x030, "00 50 00 00 00 00 00 00  04 00 00 00  00 00 00 00"},
+                          {0x030, "00 60 00 00 00 00 00 00  05 00 00 00  01 00 00 00"},
                           {0x040, "00 00 00 00 00 00 00 00  00 10 00 00 00 00 00 00"},
-                          {0x050, "18 00 00 00 00 00 00 00  0c 56 12 77 4f ef dd 49"},
+                          {0x050, "30 00 00 00 00 00 00 00  8f f5 b7 74 72 21 6a 31"},
                           {0x060, "01 00 00 00 00 00 00 00  00 20 00 00 00 00 00 00"},
-                          {0x070, "0c 00 00 00 00 00 00 00  19 70 20 59 ed c1 5b 3c"},
+                          {0x070, "03 00 00 00 00 00 00 00  4f fb b5 4e 3f 96 37 1e"},
                           {0x080, "02 00 00 00 00 00 00 00  00 30 00 00 00 00 00 00"},
-                          {0x090, "08 00 00 00 00 00 00 00  5a 91 d6 b5 07 8a 18 78"},
+                          {0x090, "04 00 00 00 00 00 00 00  f7 1d 5a d8 04 07 f0 3b"},
                           {0x0a0, "03 00 00 00 00 00 00 00  00 40 00 00 00 00 00 00"},
-                          {0x0b0, "0c 00 00 00 00 00 00 00  17 9b 07 45 cd aa 30 4f"},
-                          {0xff8, "92 b0 65 f3 a9 95 75 25"},
-                          {0x1000, "00 00 00 00 00 00 00 00  02 00 00 00 00 00 00 00  03 00 00 00 00 00 00 00"},
-                          {0x2000, "00 00 00 00  02 00 00 00  03 00 00 00"},
-                          {0x3000, "05 00 00 00  06 04 00 00"},
-                          {0x4000, "00 00 80 3f  00 00 00 40  00 00 00 3f"}});
+                          {0x0b0, "08 00 00 00 00 00 00 00  34 4f 57 bf 8e bd 75 a1"},
+                          {0x0c0, "04 00 00 00 00 00 00 00  00 50 00 00 00 00 00 00"},
+                          {0x0d0, "0c 00 00 00 00 00 00 00  17 9b 07 45 cd aa 30 4f"},
+                          {0x0e0, "03 00 00 00 00 00 00 00"},
+                          {0xff8, "9f 8e f4 7d f6 ed 8d c8"},
+                          {0x1000, "00 00 00 00 00 00 00 00  03 00 00 00 00 00 00 00"},
+                          {0x1010, "00 00 00 00 00 00 00 00  03 00 00 00 00 00 00 00"},
+                          {0x1020, "00 00 00 00 00 00 00 00  04 00 00 00 00 00 00 00"},
+                          {0x2000, "00  02 01"},
+                          {0x3000, "00  00 02 01"},
+                          {0x4000, "04 00 00 00  04  05 01 44"},
+                          {0x5000, "00 00 80 3f  00 00 00 40  00 00 00 3f"}});
+}
+
+// The same shard with its columns as they are: what differs.
+std::string shard_v2_raw() {
+  std::string bytes = shard_v2();
+  const std::string other = bytes_of(24576, {{0x03c, "00 00 00 00"},
+                                             {0x058, "b5 a5 6a 97 20 d6 2c aa"},
+                                             {0x090, "0c 00 00 00 00 00 00 00  19 70 20 59 ed c1 5b 3c"},
+                                             {0xff8, "33 9c c4 1b cc 0c f2 7e"},
+                                             {0x1028, "0c 00 00 00 00 00 00 00"},
+                                             {0x3000, "00 00 00 00  02 00 00 00  03 00 00 00"}});
+  const std::size_t places[][2] = {{0x03c, 4}, {0x058, 8}, {0x090, 16}, {0xff8, 8}, {0x1028, 8}, {0x3000, 12}};
+  for (const auto& [at, size] : places) bytes.replace(at, size, other, at, size);
+  return bytes;
 }
 
 TEST_CASE("golden: array file, version 1") {
@@ -107,22 +128,27 @@ TEST_CASE("golden: row file, version 1") {
   CHECK(read == values);
 }
 
-TEST_CASE("golden: shard file, version 1") {
+TEST_CASE("golden: shard file, version 2") {
   TempDir dir;
   MemoryBudget budget(std::uint64_t{1} << 20);
   const std::vector<EdgeId> offsets{0, 2, 3};
   const std::vector<NodeId> sources{5, 1025, 1030};
   const std::vector<float> weights{1.0f, 2.0f, 0.5f};
-  ShardInfo info = write_shard(dir.path(), "written", 1024, offsets, sources, weights);
-  CHECK(read_file(dir / "written") == shard_v1());
-  write_file_atomically(dir / "golden", shard_v1());
-  info.file = "golden";
-  const Shard shard(dir.path(), info, budget);
-  shard.verify();
-  const SparseRows rows = shard.rows(1, 1);
-  CHECK(rows.first_row == 1025);
-  CHECK(rows.to_row[rows.columns[rows.offsets[0]]] == 1030);
-  CHECK(rows.edge_weight[rows.offsets[0]] == 0.5f);
+  for (const ColumnChoice choice : {ColumnChoice::smaller, ColumnChoice::raw}) {
+    const std::string golden = choice == ColumnChoice::raw ? shard_v2_raw() : shard_v2();
+    ShardInfo info = write_shard(dir.path(), "written", 1024, offsets, sources, weights, nullptr, choice);
+    CHECK(read_file(dir / "written") == golden);
+    write_file_atomically(dir / "golden", golden);
+    info.file = "golden";
+    const Shard shard(dir.path(), info, budget);
+    shard.verify();
+    EdgeSpace space(budget);
+    const SparseRows rows = shard.rows(0, 2, space);
+    CHECK(rows.first_row == 1024);
+    CHECK(rows.offsets[1] == 2);
+    CHECK(rows.to_row[rows.columns[2]] == 1030);
+    CHECK(rows.edge_weight[2] == 0.5f);
+  }
 }
 
 TEST_CASE("golden: a sealed manifest") {

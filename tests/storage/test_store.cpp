@@ -25,7 +25,8 @@ void check_direction(const Store& store, const FullStore& full, Direction direct
   const Array<std::uint32_t> degrees = store.degrees(direction, budget);
   for (std::size_t i = 0; i < store.shards(direction).size(); ++i) {
     const Shard shard = store.open_shard(direction, i, budget);
-    const SparseRows rows = shard.rows();
+    EdgeSpace space(budget);
+    const SparseRows rows = shard.rows(0, shard.info().rows, space);
     for (std::size_t r = 0; r < rows.rows; ++r) {
       const NodeId node = rows.first_row + static_cast<NodeId>(r);
       std::vector<NodeId> found;

@@ -125,27 +125,18 @@ class DenseModel {
  public:
   DenseModel(const Model& model, const Parameters<double>& p, const TinyGraph& graph)
       : model_(model), p_(p), a_(normalised_adjacency(graph, model.layers.front().aggregation)) {
+    tapes_.resize(model.layers.size());
     input_ = Dense(graph.in.size(), model.layers.front().in);
     for (std::size_t i = 0; i < input_.v.size(); ++i) input_.v[i] = graph.features[i];
+    for (std::size_t hop = 1; hop < model.layers.front().hops; ++hop) input_ = multiply(a_, input_);
   }
 
   void forward(DenseRun& run) {
     for (std::size_t l = 0; l < model_.layers.size(); ++l) {
       const LayerSpec& layer = model_.layers[l];
-      const Dense& x = l == 0 ? input_ : run.x[l - 1];
-      Tape tape;
-      tape.pre = multiply(x, transpose(tensor(p_, layer.weight)));
-      if (layer.aggregates()) tape.pre = multiply(a_, tape.pre);
-      if (layer.has_root()) add(tape.pre, multiply(x, transpose(tensor(p_, layer.root_weight))));
-      const Dense bias = tensor(p_, layer.bias);
-      for (std::size_t i = 0; i < tape.pre.rows; ++i) {
-        for (std::size_t c = 0; c < tape.pre.cols; ++c) tape.pre(i, c) += bias(0, c);
-      }
-      if (layer.has_norm) layer_norm(tape.pre, tensor(p_, layer.norm_gain), tensor(p_, layer.norm_offset), tape);
-      Dense y = layer.has_norm ? tape.normed : tape.pre;
-      for (double& value : y.v) value = apply(layer.activation, value);
+      Dense y = layer_forward(l, l == 0 ? input_ : run.x[l - 1]);
+      if (layer.skip > 0) add(y, l >= layer.skip ? run.x[l - layer.skip] : input_);
       run.x.push_back(y);
-      tapes_.push_back(tape);
     }
   }
 
@@ -154,26 +145,51 @@ class DenseModel {
     run.gradients.assign(p_.size(), 0);
     for (std::size_t l = model_.layers.size(); l-- > 0;) {
       const LayerSpec& layer = model_.layers[l];
-      const Dense& x = l == 0 ? input_ : run.x[l - 1];
-      Dense delta = run.alpha[l];
-      const Dense& activated = layer.has_norm ? tapes_[l].normed : tapes_[l].pre;
-      for (std::size_t i = 0; i < delta.v.size(); ++i) delta.v[i] *= slope(layer.activation, activated.v[i]);
-      if (layer.has_norm) {
-        delta = layer_norm_backward(delta, tensor(p_, layer.norm_gain), tapes_[l], gradient(run, layer.norm_gain),
-                                    gradient(run, layer.norm_offset));
-      }
-      for (std::size_t i = 0; i < delta.rows; ++i) {
-        for (std::size_t c = 0; c < delta.cols; ++c) gradient(run, layer.bias)[c] += delta(i, c);
-      }
-      const Dense through = layer.aggregates() ? multiply(transpose(a_), delta) : delta;  // A^T delta
-      put(run, layer.weight, multiply(transpose(through), x));
-      Dense below = multiply(through, tensor(p_, layer.weight));
-      if (layer.has_root()) {
-        put(run, layer.root_weight, multiply(transpose(delta), x));
-        add(below, multiply(delta, tensor(p_, layer.root_weight)));
-      }
-      if (l > 0) run.alpha[l - 1] = below;
+      const Dense below = layer_backward(l, l == 0 ? input_ : run.x[l - 1], run.alpha[l], run);
+      // Lemma 3: every layer that reads X adds to its gradient; what stands there comes from residuals of layers above.
+      if (l > 0) add(run.alpha[l - 1], below);
+      if (layer.skip > 0 && l >= layer.skip) add(run.alpha[l - layer.skip], run.alpha[l]);
     }
+  }
+
+  // Without the residual.
+  Dense layer_forward(std::size_t l, const Dense& x) {
+    const LayerSpec& layer = model_.layers[l];
+    Tape tape;
+    tape.pre = multiply(x, transpose(tensor(p_, layer.weight)));
+    if (layer.aggregates()) tape.pre = multiply(a_, tape.pre);
+    if (layer.has_root()) add(tape.pre, multiply(x, transpose(tensor(p_, layer.root_weight))));
+    const Dense bias = tensor(p_, layer.bias);
+    for (std::size_t i = 0; i < tape.pre.rows; ++i) {
+      for (std::size_t c = 0; c < tape.pre.cols; ++c) tape.pre(i, c) += bias(0, c);
+    }
+    if (layer.has_norm) layer_norm(tape.pre, tensor(p_, layer.norm_gain), tensor(p_, layer.norm_offset), tape);
+    Dense y = layer.has_norm ? tape.normed : tape.pre;
+    for (double& value : y.v) value = apply(layer.activation, value);
+    tapes_[l] = tape;
+    return y;
+  }
+
+  // After layer_forward() at the same x: adds to run.gradients, returns the gradient at x, without residuals.
+  Dense layer_backward(std::size_t l, const Dense& x, Dense delta, DenseRun& run) {
+    const LayerSpec& layer = model_.layers[l];
+    const Dense& activated = layer.has_norm ? tapes_[l].normed : tapes_[l].pre;
+    for (std::size_t i = 0; i < delta.v.size(); ++i) delta.v[i] *= slope(layer.activation, activated.v[i]);
+    if (layer.has_norm) {
+      delta = layer_norm_backward(delta, tensor(p_, layer.norm_gain), tapes_[l], gradient(run, layer.norm_gain),
+                                  gradient(run, layer.norm_offset));
+    }
+    for (std::size_t i = 0; i < delta.rows; ++i) {
+      for (std::size_t c = 0; c < delta.cols; ++c) gradient(run, layer.bias)[c] += delta(i, c);
+    }
+    const Dense through = layer.aggregates() ? multiply(transpose(a_), delta) : delta;  // A^T delta
+    put(run, layer.weight, multiply(transpose(through), x));
+    Dense below = multiply(through, tensor(p_, layer.weight));
+    if (layer.has_root()) {
+      put(run, layer.root_weight, multiply(transpose(delta), x));
+      add(below, multiply(delta, tensor(p_, layer.root_weight)));
+    }
+    return below;
   }
 
  private:
@@ -220,10 +236,22 @@ DenseRun run_dense(const Model& model, const Parameters<double>& parameters, con
   DenseModel dense(model, parameters, graph);
   dense.forward(run);
   run.alpha.resize(model.layers.size());
-  run.alpha.back() = Dense(graph.in.size(), model.classes);
+  for (std::size_t l = 0; l < model.layers.size(); ++l) run.alpha[l] = Dense(graph.in.size(), model.layers[l].out);
   run.loss = loss_gradient(graph, multilabel, loss_scale, run.x.back(), run.alpha.back());
   dense.backward(run);
   return run;
+}
+
+Dense dense_gradient_below(const Model& model, const Parameters<double>& parameters, const TinyGraph& graph,
+                           std::size_t layer, const Dense& x, const Dense* alpha) {
+  DenseModel dense(model, parameters, graph);
+  DenseRun ignored;
+  ignored.gradients.assign(parameters.size(), 0);
+  const Dense y = dense.layer_forward(layer, x);
+  if (alpha != nullptr) return dense.layer_backward(layer, x, *alpha, ignored);
+  Dense g(y.rows, y.cols);
+  (void)loss_gradient(graph, false, 1, y, g);
+  return dense.layer_backward(layer, x, g, ignored);
 }
 
 }  // namespace strata::test

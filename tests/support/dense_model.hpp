@@ -35,4 +35,9 @@ struct DenseRun {
 [[nodiscard]] DenseRun run_dense(const Model& model, const Parameters<double>& parameters, const TinyGraph& graph,
                                  bool multilabel, double loss_scale);
 
+// The gradient at input rows x of one layer (index), through that layer alone and without residuals, from alpha at its
+// output; null: from the sum of the multiclass loss at its logits.
+[[nodiscard]] Dense dense_gradient_below(const Model& model, const Parameters<double>& parameters,
+                                         const TinyGraph& graph, std::size_t layer, const Dense& x, const Dense* alpha);
+
 }  // namespace strata::test

@@ -171,6 +171,7 @@ Words StoreRuns::words(const std::string& name, const Words& more) const {
   for (const auto& [option, value] : std::map<std::string, std::string>{
            {"--host-memory", "64MiB"}, {"--hidden", "16"}, {"--epochs", "4"}, {"--threads", "2"}}) {
     if (std::find(more.begin(), more.end(), option) != more.end()) continue;
+    if (option == "--hidden" && std::find(more.begin(), more.end(), "sgc") != more.end()) continue;  // has none
     all.push_back(option);
     all.push_back(value);
   }

@@ -61,6 +61,54 @@ TEST_CASE("SIGINT and SIGTERM: the epoch is finished, a checkpoint written, and 
   }
 }
 
+// Until the run has written a checkpoint, or ended.
+void wait_for_checkpoint(Program& program, const std::filesystem::path& run) {
+  const Clock::time_point give_up = Clock::now() + kPatience;
+  const std::filesystem::path file = run / "checkpoint" / "state.bin";
+  while (program.running() && !std::filesystem::exists(file) && Clock::now() < give_up) {
+    std::this_thread::sleep_for(1ms);
+  }
+}
+
+// IGLU with refresh 0.5: what an odd epoch refreshed serves the even one after it and is in no checkpoint.
+TEST_CASE("stopped between refreshes, a run goes back to the last boundary and ends in the same bytes") {
+  StoreRuns runs(kSpillingNodes);  // epochs that last
+  for (const char* order : {"inverted", "backprop"}) {
+    const Words endless{"--method",       "iglu", "--iglu-order",       order, "--batch-size", "5000",
+                        "--iglu-refresh", "0.5",  "--checkpoint-every", "0"};
+    const Words method = endless + Words{"--epochs", "25"};
+    REQUIRE(runs.go("whole", method).status == 0);
+    bool between = false;
+    for (int attempt = 0; attempt < 8 && !between; ++attempt) {
+      Program program(runs.path(), runs.words("stopped", method));
+      wait_for_checkpoint(program, runs.run("stopped"));  // of epoch 2: it trains the third
+      program.send(SIGTERM);
+      const Outcome outcome = program.wait();
+      CHECK(outcome.status == 128 + SIGTERM);
+      const std::size_t done = lines(runs.run("stopped") / "metrics.jsonl").size();
+      between = done % 2 == 1;
+      const std::string boundary = "after epoch " + std::to_string(done - done % 2);
+      if (between) CHECK(outcome.error.find("--resume goes on " + boundary) != std::string::npos);
+      const Outcome resumed = runs.go("stopped", method + Words{"--resume"});
+      REQUIRE_MESSAGE(resumed.status == 0, resumed.error);
+      CHECK(resumed.error.find("going on " + boundary) != std::string::npos);
+      check_same_results(runs.run("stopped"), runs.run("whole"));
+      std::filesystem::remove_all(runs.run("stopped"));
+    }
+    CHECK(between);
+    // 25 epochs end between refreshes: the run is complete all the same, and a longer one goes back to epoch 24.
+    CHECK(runs.go("whole", method + Words{"--resume"}).out.find("complete") != std::string::npos);
+    CHECK(runs.go("whole", endless + Words{"--resume", "--epochs", "24"}).status == 2);
+    const Outcome longer = runs.go("whole", endless + Words{"--resume", "--epochs", "28"});
+    REQUIRE_MESSAGE(longer.status == 0, longer.error);
+    CHECK(longer.error.find("going on after epoch 24") != std::string::npos);
+    REQUIRE(runs.go("alone", endless + Words{"--epochs", "28"}).status == 0);
+    check_same_results(runs.run("whole"), runs.run("alone"));
+    std::filesystem::remove_all(runs.run("whole"));
+    std::filesystem::remove_all(runs.run("alone"));
+  }
+}
+
 TEST_CASE("a second signal ends the run at once") {
   StoreRuns runs;
   Program program(runs.path(), runs.words("run", {"--epochs", "1000000"}));
@@ -103,6 +151,11 @@ void check_kills(const StoreRuns& runs, const Words& words) {
 TEST_CASE("kill -9 at any moment, resumed until done, ends in the same bytes") {
   StoreRuns runs;
   for (const Words& method : kMethods) check_kills(runs, method);
+  const Words iglu =
+      kStandard + Words{"--method", "iglu", "--batch-size", "800", "--epochs", "21", "--residual", "add"};
+  check_kills(runs, iglu + Words{"--iglu-refresh", "0.5"});
+  check_kills(runs, iglu + Words{"--iglu-order", "backprop", "--iglu-refresh", "0.5", "--layers", "3"});
+  check_kills(runs, {"--method", "sgc", "--epochs", "60", "--checkpoint-every", "2"});
 }
 
 TEST_CASE("so does a run that spills: what it leaves in the cache is cleared") {

@@ -207,26 +207,59 @@ TEST_CASE("the aggregation's normalisation depends on the model") {
 }
 
 TEST_CASE("methods, models and forms of the contract that this version lacks are refused, saying what it has") {
-  for (const char* method :
-       {"gas", "vrgcn", "mvs", "visagnn", "digest", "graphsage", "clustergcn", "graphsaint", "sgc"}) {
-    CHECK(has(refusal({"--method", method}), "supports full, iglu"));
+  for (const char* method : {"gas", "vrgcn", "mvs", "visagnn", "digest", "graphsage", "clustergcn", "graphsaint"}) {
+    CHECK(has(refusal({"--method", method}), "supports full, iglu, sgc"));
   }
   for (const char* model : {"saint", "vrgcn", "gat", "gcnii", "appnp", "pna"}) {
     CHECK(has(refusal({"--model", model}), "supports gcn, sage, mlp"));
   }
-  CHECK(has(refusal({"--method", "frobnicate"}), "use full, iglu"));
+  CHECK(has(refusal({"--method", "frobnicate"}), "use full, iglu, sgc"));
   CHECK(has(refusal({"--model", "frobnicate"}), "use gcn, sage, mlp"));
-  CHECK(has(refusal({"--iglu-order", "backprop"}), "supports inverted"));
-  CHECK(has(refusal({"--iglu-refresh", "0.5"}), "use 1"));
-  CHECK(has(refusal({"--iglu-refresh", "2"}), "use 1"));
   CHECK(has(refusal({"--device", "cuda"}), "CPU"));
   CHECK(has(refusal({"--device", "cuda:1"}), "CPU"));
   CHECK(has(refusal({"--device", "tpu"}), "auto or cpu"));
-  CHECK(has(refusal({"--residual", "add"}), "--residual add"));
   CHECK(has(refusal({"--layer-norm", "batch"}), "supports none, layer"));
   CHECK(has(refusal({"--predictor", "sat"}), "sat"));
   CHECK(has(refusal({"--codec", "fp64"}), "fp32, fp16, bf16, int8"));
   CHECK(has(refusal({"--batch-size", "100"}), "whole graph"));
+}
+
+TEST_CASE("IGLU's order and refreshes, residuals and sgc arrive, and where they do not belong they are refused") {
+  const TrainOptions standard = parse({"--method", "iglu"});
+  CHECK(standard.iglu_order == IgluOrder::inverted);
+  CHECK(standard.iglu_refresh == IgluRefresh::once);
+  CHECK(standard.model.residual == ResidualKind::none);
+  const Words iglu{"--method", "iglu", "--iglu-order", "backprop", "--iglu-refresh"};
+  const auto refresh = [&](const char* value) {
+    Words words = iglu;
+    words.push_back(value);
+    return parse(words);
+  };
+  CHECK(refresh("0.5").iglu_order == IgluOrder::backprop);
+  CHECK(refresh("0.5").iglu_refresh == IgluRefresh::alternate);
+  CHECK(refresh("1.0").iglu_refresh == IgluRefresh::once);
+  CHECK(refresh("2").iglu_refresh == IgluRefresh::twice);
+  CHECK(has(refusal({"--method", "iglu", "--iglu-refresh", "3"}), "use 0.5, 1 or 2"));
+  CHECK(has(refusal({"--method", "iglu", "--iglu-order", "sideways"}), "use inverted, backprop"));
+  CHECK(has(refusal({"--iglu-order", "backprop"}), "belongs to method iglu"));
+  CHECK(has(refusal({"--method", "sgc", "--iglu-refresh", "2"}), "belongs to method iglu"));
+  CHECK(refusal({"--iglu-order", "inverted", "--iglu-refresh", "1"}).empty());
+  CHECK(parse({"--residual", "add"}).model.residual == ResidualKind::add);
+  CHECK(parse({"--residual", "add2"}).model.residual == ResidualKind::add2);
+  CHECK(has(refusal({"--residual", "add3"}), "use none, add, add2"));
+  const TrainOptions sgc = parse({"--method", "sgc", "--layers", "3", "--batch-size", "500"});
+  CHECK(sgc.method == MethodKind::sgc);
+  CHECK(sgc.model.layers == 3);
+  CHECK(sgc.batch_size == 500);
+  CHECK(parse({"--method", "sgc", "--aggregation-norm", "row"}).model.aggregation == Aggregation::row_with_self);
+  const std::vector<Words> none_of_sgc = {
+      {"--hidden", "64"},        {"--dropout", "0"},       {"--input-dropout", "0.1"}, {"--residual", "none"},
+      {"--layer-norm", "layer"}, {"--activation", "tanh"}, {"--classifier", "linear"}};
+  for (const Words& words : none_of_sgc) {
+    CAPTURE(words[0]);
+    CHECK(has(refusal({"--method", "sgc", words[0], words[1]}), "method sgc is one linear layer"));
+  }
+  CHECK(has(refusal({"--method", "sgc", "--model", "sage"}), "gcn's normalisation"));
 }
 
 TEST_CASE("options of other methods pass with their defaults and are refused with anything else") {

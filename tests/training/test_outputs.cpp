@@ -46,7 +46,8 @@ const std::vector<Words> kMethods = {
     {"--method", "iglu", "--batch-size", "700"},
     {"--method", "iglu", "--model", "sage", "--classifier", "linear", "--dropout", "0.3"},
     {"--method", "full", "--model", "sage", "--layer-norm", "layer", "--dropout", "0.3"},
-    {"--method", "full", "--model", "mlp", "--layers", "3"}};
+    {"--method", "full", "--model", "mlp", "--layers", "3", "--residual", "add"},
+    {"--method", "iglu", "--iglu-order", "backprop", "--iglu-refresh", "0.5", "--layers", "4", "--residual", "add2"}};
 
 TEST_CASE("a run leaves metrics, summary, model and predictions") {
   StoreRuns runs;
@@ -116,6 +117,28 @@ TEST_CASE("predictions lie in ascending original order and score what the summar
     CHECK(summary(run)["best"][name].get<double>() == doctest::Approx(right / all).epsilon(1e-12));
   }
   CHECK(members == ids.size());
+}
+
+TEST_CASE("sgc predicts its splits as it predicts all nodes, and writes PyG's names") {
+  StoreRuns runs;
+  const Words sgc{"--method", "sgc", "--layers", "3"};
+  Words everything = sgc;
+  for (const char* word : {"--predict", "all", "--embeddings", "all"}) everything.push_back(word);
+  REQUIRE(runs.go("splits", sgc).status == 0);
+  REQUIRE(runs.go("all", everything).status == 0);
+  const std::vector<std::int64_t> ids = ids_in(runs.run("splits") / "prediction_ids.npy");
+  const std::vector<float> some = floats_in(runs.run("splits") / "predictions.npy", ids.size(), 5);
+  const std::vector<float> all = floats_in(runs.run("all") / "predictions.npy", 2500, 5);
+  std::size_t same = 0;
+  for (std::size_t i = 0; i < some.size(); ++i)
+    same += some[i] == all[static_cast<std::size_t>(ids[i / 5]) * 5 + i % 5];
+  CHECK(same == some.size());
+  CHECK(same > 0);
+  CHECK(std::filesystem::exists(runs.run("all") / "embeddings.npy"));
+  const auto tensors = read_safetensors(runs.run("all") / "model.safetensors");
+  REQUIRE(tensors.size() == 2);
+  CHECK(content(runs.run("all") / "model.safetensors").find("\"lin.weight\"") != std::string::npos);
+  CHECK(summary(runs.run("all"))["configuration"]["method"] == "sgc");
 }
 
 TEST_CASE("the rows asked for are the rows written") {
