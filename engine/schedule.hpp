@@ -113,6 +113,7 @@ class Schedule::Scope {
   [[nodiscard]] bool begin();
 
  private:
+  void give_up_rows();
   using Clock = std::chrono::steady_clock;
   Schedule& schedule_;
   const BufferManager& buffers_;
