@@ -6,10 +6,11 @@
 #   bench/disk_full.sh TRAIN STORE [options of strata-train ...]
 #   bench/disk_full.sh build/bin/strata-train graph.store --method iglu --epochs 4 --host-memory 32MiB
 #
-# Environment: POINTS (10) moments; SIZES ("1M 4M 16M") of the small file system.
+# Environment: POINTS (10) moments; SIZES ("1M 4M 16M") of the small file system; DELAYS ("0.1 0.3 0.6") in seconds
+# after which another fills one of ROOMY (256M).
 set -euo pipefail
 if [ $# -lt 2 ]; then
-  sed -n '2,9p' "$0"
+  sed -n '2,10p' "$0"
   exit 2
 fi
 train=$1 store=$2
@@ -40,7 +41,7 @@ check() {
   lines=$(wc -l <"$work/log")
   [ "$status" = 4 ] || complain "the status is not 4"
   [ "$lines" = 1 ] || complain "$lines lines on standard error"
-  grep -qiE 'space|disk' "$work/log" || complain "nothing about disk space"
+  grep -qiE 'space|disk|free' "$work/log" || complain "nothing about disk space"
   [ -e "$work/run" ] && flag=(--resume)
   if ! "$train" "${options[@]}" --run "$work/run" "${flag[@]}" >/dev/null 2>"$work/log"; then
     complain "going on FAILED: $(tail -1 "$work/log")"
@@ -85,6 +86,19 @@ if [ "$(id -u)" = 0 ] && mkdir -p "$small" && mount -t tmpfs -o size=1M strata-s
     "$train" "${options[@]}" --run "$work/run" --cache-dir "$small/cache" >/dev/null 2>"$work/log" || status=$?
     check "cache on a file system of $size" $status
     find "$small" -type f | grep -q . && complain "left $(find "$small" -type f | head -1)"
+  done
+  # Somebody else takes what was free when the run started.
+  mount -o remount,size="${ROOMY:-256M}" "$small"
+  for delay in ${DELAYS:-0.1 0.3 0.6}; do
+    status=0
+    rm -rf "$work/run"
+    "$train" "${options[@]}" --run "$work/run" --cache-dir "$small/cache" >/dev/null 2>"$work/log" &
+    pid=$!
+    sleep "$delay"
+    cat /dev/zero >"$small/other" 2>/dev/null || true
+    wait $pid || status=$?
+    rm "$small/other"
+    check "a file system that another fills after $delay s" $status
   done
 else
   echo "no small file system: mounting tmpfs needs root"

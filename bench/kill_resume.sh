@@ -92,7 +92,7 @@ for operation in $operations; do
     if dies "$operation" $middle; then low=$middle; else high=$middle; fi
   done 2>/dev/null
   killed=0
-  counts=$(awk -v n="$points" -v m=$low 'BEGIN{for (i = 0; i < n; ++i) print 1 + int(i * (m - 1) / (n > 1 ? n - 1 : 1))}' | sort -nu)
+  counts=$(awk -v n="$points" -v m=$low 'BEGIN{for (i = 0; i < n; ++i) if (m > 0) print 1 + int(i * (m - 1) / (n > 1 ? n - 1 : 1))}' | sort -nu)
   for count in $counts; do
     dies "$operation" "$count" 2>/dev/null && killed=$((killed + 1))
     finish_and_compare "$operation:$count:kill"

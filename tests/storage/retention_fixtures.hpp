@@ -50,6 +50,13 @@ inline void resolve(std::vector<TestPass>& passes, bool drop) {
   }
 }
 
+// The end of a pass: what it may drop but might have come back to goes now.
+inline void give_up(const RowStore& store, const TestPass& pass) {
+  for (std::size_t i = 0; i < pass.count; ++i) {
+    if (pass.retention[i].drop && pass.retention[i].later) store.give_up(pass.first + i, 1);
+  }
+}
+
 inline std::vector<TestPass> random_passes(std::span<const RowShape> shapes, std::size_t count, bool passing, bool drop,
                                            CounterRng& rng) {
   constexpr double kKeeps[] = {0, 0.3, 1};
@@ -66,6 +73,9 @@ inline std::vector<TestPass> random_passes(std::span<const RowShape> shapes, std
     passes.push_back(pass);
   }
   resolve(passes, drop);
+  for (TestPass& pass : passes) {
+    for (Retention& r : pass.retention) r.later = rng.below(2) == 0;
+  }
   return passes;
 }
 

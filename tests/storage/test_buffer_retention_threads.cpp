@@ -43,6 +43,7 @@ void own_passes(RowStore& own, const RowStore& shared, std::uint32_t thread, std
       if (!tile_is(shared.pin_read(chunk, panel), kShape, 77, chunk, panel)) ++wrong;
       wrong += use_chunk(own, twin, passes[i], chunk, i + 1, rng.below(2) == 0);
     }
+    give_up(own, passes[i]);
   }
 }
 
