@@ -12,6 +12,9 @@ namespace strata {
 
 namespace {
 
+// What a byte that goes to or from the disk costs in processor time: the request, and its checksum.
+constexpr double kSecondsPerByte = 0.15e-9;
+
 // One way to run: the passes it leads to, and their cost.
 struct Candidate {
   std::uint64_t gather_limit = 0;
@@ -26,7 +29,7 @@ template <class T>
 class SchedulePlanner {
  public:
   SchedulePlanner(Session<T>& session, Method<T>& method, const std::function<void()>& evaluate,
-                  std::uint64_t run_bytes, const Rates& rates)
+                  std::uint64_t run_bytes, Calibration<T>& rates)
       : session_(session), method_(method), evaluate_(evaluate), run_bytes_(run_bytes), rates_(rates) {}
 
   SchedulePlan run() {
@@ -115,7 +118,7 @@ class SchedulePlanner {
     session_.spmm_memory.gather_limit = before;
   }
 
-  [[nodiscard]] SchedulePlan cost(const Candidate& candidate) const {
+  [[nodiscard]] SchedulePlan cost(const Candidate& candidate) {
     SchedulePlan plan;
     plan.gather_limit = candidate.gather_limit;
     plan.period = static_cast<std::uint32_t>(candidate.epoch_begins.size());
@@ -123,11 +126,15 @@ class SchedulePlanner {
     plan.peak_kept = candidate.cache.peak_kept;
     for (std::size_t p = 0; p < candidate.passes.size(); ++p) {
       const PassRecord& record = candidate.passes[p];
+      plan.gather_bytes = std::max(plan.gather_bytes, record.gathered);
       PlannedPass pass{record.name, candidate.cache.traffic[p], record.graph_bytes, 0, 0};
-      pass.io_seconds = static_cast<double>(pass.traffic.read) / rates_.read +
-                        static_cast<double>(pass.traffic.written) / rates_.write +
-                        static_cast<double>(pass.graph_bytes) / rates_.graph;
-      pass.cpu_seconds = rates_.cpu_seconds(record);
+      const double moved = static_cast<double>(pass.traffic.read + pass.traffic.written + pass.graph_bytes);
+      if (moved > 0) {
+        pass.io_seconds = static_cast<double>(pass.traffic.read + pass.graph_bytes) / rates_.disk().read +
+                          static_cast<double>(pass.traffic.written) / rates_.disk().write;
+      }
+      pass.cpu_seconds = moved * kSecondsPerByte / session_.workers.threads();
+      for (const WorkItem& item : record.work) pass.cpu_seconds += item.amount * rates_.seconds_each(item.what);
       (p < candidate.epoch_begins.front() ? plan.preparation : plan.epoch).push_back(pass);
     }
     return plan;
@@ -145,19 +152,10 @@ class SchedulePlanner {
   Method<T>& method_;
   const std::function<void()>& evaluate_;
   std::uint64_t run_bytes_;
-  const Rates& rates_;
+  Calibration<T>& rates_;
 };
 
 }  // namespace
-
-double Rates::cpu_seconds(const PassRecord& pass) const {
-  double sum = 0;
-  for (const WorkItem& item : pass.work) {
-    const auto found = seconds.find(item.what);
-    if (found != seconds.end()) sum += item.amount * found->second;
-  }
-  return sum;
-}
 
 PassTraffic SchedulePlan::traffic(const std::vector<PlannedPass>& passes) const {
   PassTraffic sum;
@@ -176,13 +174,13 @@ double SchedulePlan::seconds(const std::vector<PlannedPass>& passes) const {
 
 template <class T>
 SchedulePlan plan_schedule(Session<T>& session, Method<T>& method, const std::function<void()>& evaluate,
-                           std::uint64_t run_bytes, const Rates& rates) {
+                           std::uint64_t run_bytes, Calibration<T>& rates) {
   return SchedulePlanner<T>(session, method, evaluate, run_bytes, rates).run();
 }
 
 template SchedulePlan plan_schedule(Session<float>&, Method<float>&, const std::function<void()>&, std::uint64_t,
-                                    const Rates&);
+                                    Calibration<float>&);
 template SchedulePlan plan_schedule(Session<double>&, Method<double>&, const std::function<void()>&, std::uint64_t,
-                                    const Rates&);
+                                    Calibration<double>&);
 
 }  // namespace strata

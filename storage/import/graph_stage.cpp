@@ -143,7 +143,7 @@ std::size_t GraphStage::group_end(std::size_t first, std::span<const std::uint32
     largest = std::max<std::uint64_t>(largest, shards_[last].count);
     for (NodeId row = 0; row < shards_[last].count; row += kSegmentRows) {
       const auto count = static_cast<NodeId>(std::min<std::size_t>(kSegmentRows, shards_[last].count - row));
-      segment = std::max(segment, entries_of({shards_[last].first + row, count}, raw_degrees));
+      segment = std::max(segment, entries_of({shards_[last].first + row, count, 0}, raw_degrees));
     }
     const std::uint64_t needed =
         csr_bytes(rows, entries, spool_->weighted()) + shard_writing_bytes(raw_degrees.size(), largest, segment);

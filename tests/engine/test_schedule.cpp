@@ -2,6 +2,7 @@
 // a bit.
 #include <doctest/doctest.h>
 
+#include "engine/calibration.hpp"
 #include "engine/planner.hpp"
 #include "tests/engine/fixture.hpp"
 
@@ -25,9 +26,10 @@ bool more_than_planned(std::uint64_t measured, std::uint64_t planned) {
 struct Learner {
   Learner(const Store& store, const TrainOptions& options, bool planned)
       : engine(store, options), method(make_method<float>(engine.session)) {
-    if (planned)
-      plan = plan_schedule<float>(
-          engine.session, *method, [this] { evaluate(); }, 0, Rates{});
+    if (!planned) return;
+    Calibration<float> calibration(engine.session);
+    plan = plan_schedule<float>(
+        engine.session, *method, [this] { evaluate(); }, 0, calibration);
   }
   void evaluate() {
     const RowSource logits = method->logits();
