@@ -41,9 +41,9 @@ struct SchedulePlan {
 };
 
 // Runs the method dry, with every way that fits, and sets the session's schedule to the best. evaluate: what the run
-// does with the logits after an epoch, as passes. run_bytes: of the budget, taken by others.
+// does with the logits after an epoch, as passes. What the budget has used by then counts as taken.
 template <class T>
 [[nodiscard]] SchedulePlan plan_schedule(Session<T>& session, Method<T>& method, const std::function<void()>& evaluate,
-                                         std::uint64_t run_bytes, Calibration<T>& rates);
+                                         Calibration<T>& rates);
 
 }  // namespace strata

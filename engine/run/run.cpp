@@ -71,7 +71,7 @@ void clear_cache(const TrainOptions& options) {
 }
 
 // The method run dry over the store, with the rates of this machine.
-void explain_passes(const TrainOptions& options, const Store& store, const RunPlan& plan) {
+void explain_passes(const TrainOptions& options, const Store& store) {
   MemoryBudget budget(options.host_memory);
   Session<float> session(options, store, budget);
   const auto method = make_method<float>(session);
@@ -84,7 +84,7 @@ void explain_passes(const TrainOptions& options, const Store& store, const RunPl
         note_evaluation(scope, logits);
         static_cast<void>(scope.begin());
       },
-      plan.run_bytes, calibration);
+      calibration);
   std::fputs(("\n" + explain_schedule(schedule, session.sets, session.plan.fits)).c_str(), stdout);
 }
 
@@ -98,7 +98,7 @@ int run_training(TrainOptions options) {
   const RunPlan plan = plan_run(options, store.info(), model);
   if (options.explain) {
     std::fputs(explain(options, store.info(), model, plan).c_str(), stdout);
-    if (options.host_memory >= plan.least) explain_passes(options, store, plan);
+    if (options.host_memory >= plan.least) explain_passes(options, store);
     return 0;
   }
   check_memory(options, plan);

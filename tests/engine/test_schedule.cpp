@@ -29,7 +29,7 @@ struct Learner {
     if (!planned) return;
     Calibration<float> calibration(engine.session);
     plan = plan_schedule<float>(
-        engine.session, *method, [this] { evaluate(); }, 0, calibration);
+        engine.session, *method, [this] { evaluate(); }, calibration);
   }
   void evaluate() {
     const RowSource logits = method->logits();
