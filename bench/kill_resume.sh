@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Kills a run with SIGKILL, resumes it each time, and compares the final bytes (model.safetensors, predictions.npy) with
 # an uninterrupted run's: at KILLS random moments, then at the calls that STRATA_FAILPOINT counts (a write is torn
-# first), spread over all that a run makes and thickened around its checkpoints.
+# first), spread evenly over all that a run makes; with enough counts, renames and syncs are those of its checkpoints.
 #
 #   bench/kill_resume.sh TRAIN STORE KILLS [options of strata-train ...]
 #   bench/kill_resume.sh build/bin/strata-train graph.store 20 --method iglu --epochs 4 --host-memory 32MiB
