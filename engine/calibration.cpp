@@ -81,16 +81,25 @@ double Calibration<T>::seconds_each(const std::string& what) {
 template <class T>
 double Calibration<T>::measure(const std::string& what) {
   std::istringstream words(what);
-  std::string kind, codec_word;
+  std::string kind, codec_word, word;
   std::size_t number = 0;
-  words >> kind >> number >> codec_word;
-  if (kind == "copied") return copy();
+  words >> kind;
+  while (words >> word) {
+    if (number == 0 && word.find_first_not_of("0123456789") == std::string::npos) {
+      number = std::stoul(word);
+    } else if (number == 0) {
+      kind += " " + word;
+    } else if (codec_word.empty()) {
+      codec_word = word;
+    }
+  }
+  if (kind == "copied bytes") return copy();
   if (kind == "edges") {
     Codec codec = Codec::fp32;
     static_cast<void>(parse_codec(codec_word.c_str(), codec));
     return product(number, codec);
   }
-  if (kind == "rows") return copy() * static_cast<double>(number) * 2 * sizeof(T);
+  if (kind == "rows out") return copy() * static_cast<double>(number) * 2 * sizeof(T);
   STRATA_ASSERT(number >= 1 && number <= session_.model.layers.size());
   return dense(codec_word == "with" ? kind + " with inputs" : kind, number - 1);
 }

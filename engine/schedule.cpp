@@ -69,7 +69,7 @@ bool Schedule::Scope::begin() {
   for (std::size_t u = 0; u < stores_.size(); ++u) {
     const StoreUse& use = record_.uses[u];
     if (pass_ == kUnknown) {
-      stores_[u]->set_retention(use.first_panel, use.panels, {Retention::Mode::passing, 0, false});
+      stores_[u]->set_retention(use.first_panel, use.panels, schedule_.unknown_);
       continue;
     }
     const std::vector<Retention>& panels = schedule_.retention_[pass_].at(u);
@@ -78,11 +78,22 @@ bool Schedule::Scope::begin() {
   return true;
 }
 
+// What could not be dropped at its first unpin, for the pass might have come back to it.
+void Schedule::Scope::give_up_rows() {
+  for (std::size_t u = 0; u < stores_.size(); ++u) {
+    const std::vector<Retention>& panels = schedule_.retention_[pass_][u];
+    for (std::size_t p = 0; p < panels.size(); ++p) {
+      if (panels[p].drop && panels[p].later) stores_[u]->give_up(record_.uses[u].first_panel + p, 1);
+    }
+  }
+}
+
 Schedule::Scope::~Scope() {
   if (!running_) return;
   const double seconds = std::chrono::duration<double>(Clock::now() - begin_).count();
   if (Timeline::recording()) Timeline::add("pass", record_.name, Timeline::now() - seconds, Timeline::now());
   if (pass_ == kUnknown) return;
+  give_up_rows();
   PassMeasured& measured = schedule_.measured_[pass_];
   const TierCounters after = buffers_.counters();
   ++measured.runs;

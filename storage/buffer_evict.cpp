@@ -108,14 +108,14 @@ bool BufferManager::State::write_back(Lock& lock, BufferedStore& store, std::siz
     throw;
   }
   finish();
+  counters.bytes_written += slot.size();
+  if (tile.dropped) {
+    if (tile.pins == 0) put_out(tile);
+    return false;
+  }
   tile.checksum = sum;
   tile.on_disk = true;
   tile.dirty = false;
-  counters.bytes_written += slot.size();
-  if (tile.dropped && tile.pins == 0) {
-    put_out(tile);
-    return false;
-  }
   return !kept;
 }
 
@@ -126,12 +126,8 @@ bool BufferManager::State::evict_released() {
     if (key.store >= stores.size() || stores[key.store] == nullptr) continue;
     if (key.tile >= stores[key.store]->tiles.size()) continue;
     Tile& tile = tile_at(key);
-    if (!tile.released || (tile.dirty && !tile.disposable) || !can_evict(key)) continue;
-    if (tile.disposable) {
-      drop(tile);
-    } else {
-      put_out(tile);
-    }
+    if (!tile.released || tile.dirty || !can_evict(key)) continue;
+    put_out(tile);
     return true;
   }
   return false;
