@@ -79,7 +79,6 @@ void check_reach(const Session<double>& session, Reach reach) {
   }
   if (reach != Reach::small || !session.model.uses_graph()) return;
   CHECK(session.rows(top).train_rows() < session.rows(0).train_rows());
-  CHECK(session.rows(1).train_rows() < session.rows(0).train_rows());
 }
 
 TrainOptions train_options(const Case& c, const std::filesystem::path& directory) {
