@@ -67,7 +67,7 @@ void weight_gradient(const KernelBench& bench, const LinearCase& c, const Linear
     const float* from = d.partial.data() + slot * size;
     for (std::size_t i = 0; i < size; ++i) d.dw[i] += from[i];
   };
-  bench.workers.ordered(c.rows / kChunkRows, work, reduce);
+  bench.workers.ordered(c.rows / kChunkRows, {.before = {}, .work = work, .reduce = reduce});
 }
 
 // |found - expected| over all values, against the size of a sum of `terms` products below 1 in fp32.

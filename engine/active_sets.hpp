@@ -3,7 +3,8 @@
 //   A_K = the labelled training nodes;  A_{k-1} = A_k and, where layer k aggregates, the in-neighbours of A_k;
 //   E_k = the same closure of the labelled training, validation and test nodes;  D_k = E_k \ A_k.
 //
-// Batches, statistics and step counts are defined over A_k; D_k is touched by evaluation only. X^0 has all nodes.
+// Batches, statistics and step counts are defined over A_k; D_k is touched by evaluation only. X^0 has all nodes. In a
+// graph of 65,536 nodes or more an A_k (k < K) that lacks at most a sixteenth of them is taken to be all.
 #pragma once
 
 #include <cstdint>

@@ -163,6 +163,12 @@ double ratio(std::uint64_t part, std::uint64_t whole) {
 
 }  // namespace
 
+void note_evaluation(Schedule::Scope& scope, const RowSource& logits) {
+  for (const RowStore* part : {logits.store, logits.eval}) {
+    if (part != nullptr) scope.use(*part, 0, part->shape().panels(), StoreUse::Kind::read, true);
+  }
+}
+
 const char* metric_name(Metric metric) {
   switch (metric) {
     case Metric::accuracy: return "accuracy";

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "engine/row_source.hpp"
+#include "engine/schedule.hpp"
 #include "engine/workers.hpp"
 #include "kernels/base/types.hpp"
 #include "storage/buffer_manager.hpp"
@@ -30,6 +31,9 @@ struct SplitScore {
 template <class T>
 [[nodiscard]] SplitScore evaluate(const RowSource& logits, const Labels& labels, std::span<const NodeId> ids,
                                   Metric metric, MemoryBudget& budget);
+
+// What evaluating these logits reads, for the plan.
+void note_evaluation(Schedule::Scope& scope, const RowSource& logits);
 
 // Area under the ROC curve by mid-ranks; NaN when one class is absent. scores and positive have n entries.
 [[nodiscard]] double roc_auc(std::span<const float> scores, std::span<const std::uint8_t> positive);

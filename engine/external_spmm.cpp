@@ -242,7 +242,7 @@ void ExternalSpmm<T>::load(const std::vector<Source>& x, const ColumnGroup& grou
     STRATA_ASSERT(part.store != nullptr);
     scope.use(*part.store, group.first_panel(), group.panels(), StoreUse::Kind::read);
   }
-  scope.takes(memory_bytes_);
+  scope.gathers(memory_bytes_);
   scope.works("copied bytes", static_cast<double>(source_.rows * encoded_row_bytes(source_.codec, group.count)));
   if (!scope.begin()) return;
   gather_ = Gather(source_, group, session_.spmm_memory.buffer.data());
@@ -270,7 +270,8 @@ void ExternalSpmm<T>::multiply(const ColumnGroup& group, const Output& output) {
   // A slice that begins a panel may leave what follows undefined: the next ones fill it.
   const bool update = in_place || group.first % kPanelColumns != 0;
   scope.use(*output.out, group.first_panel(), group.panels(), update ? Kind::update : Kind::overwrite);
-  scope.takes(memory_bytes_ + session_.plan.spmm_overhead);
+  scope.gathers(memory_bytes_);
+  scope.takes(session_.plan.spmm_overhead);
   Multiplication product(session_, transposed_, rows_, output, gather_, source_.cols, update);
   scope.works("edges " + std::to_string(group.count) + " " + codec_name(source_.codec), product.edges());
   scope.works("rows out " + std::to_string(group.count), static_cast<double>(output.out->shape().rows));

@@ -90,7 +90,9 @@ const std::vector<Shard>& Graph<T>::open_shards(bool transposed) const {
 
 template <class T>
 Shard Graph<T>::open_shard(bool transposed, std::size_t index) const {
-  return store_->open_shard(transposed ? Direction::out : Direction::in, index, *budget_);
+  Shard shard = store_->open_shard(transposed ? Direction::out : Direction::in, index, *budget_);
+  bytes_read_ += shard.info().file_bytes;
+  return shard;
 }
 
 template class Graph<float>;

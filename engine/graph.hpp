@@ -2,6 +2,7 @@
 // degrees.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <vector>
 
@@ -31,6 +32,8 @@ class Graph {
   [[nodiscard]] const std::vector<ShardInfo>& infos(bool transposed) const;
   [[nodiscard]] std::uint64_t edges(bool transposed) const;
   [[nodiscard]] std::uint64_t file_bytes(bool transposed) const;
+  // Of shards opened by open_shard, so far. Thread-safe.
+  [[nodiscard]] std::uint64_t bytes_read() const { return bytes_read_; }
 
  private:
   const Store* store_;
@@ -38,6 +41,7 @@ class Graph {
   Aggregation aggregation_;
   Array<T> scale_;  // per node: 1/sqrt(d+1), 1/d or 1/(d+1); empty for sum and none
   bool resident_ = false;
+  mutable std::atomic<std::uint64_t> bytes_read_{0};
   std::vector<Shard> in_shards_, out_shards_;
 };
 

@@ -60,7 +60,7 @@ class BackwardRun {
       : session_(session),
         pass_(pass),
         layer_(session.model.layers[pass.layer]),
-        rows_(session.rows(pass.layer), RowPart::train, pass.rows),
+        rows_(pass.map != nullptr ? *pass.map : session.rows(pass.layer), RowPart::train, pass.rows),
         scratch_(session.scratch) {
     STRATA_ASSERT(pass.output == nullptr || (pass.rows == nullptr && pass.alpha != nullptr));
     STRATA_ASSERT(pass.rows == nullptr || !pass.wants_inputs());
@@ -102,7 +102,7 @@ class BackwardRun {
     note_read(above_, rows_, scope, ahead);
     pass_.dz.note(scope);
     if (pass_.dx != nullptr) scope.use(*pass_.dx, StoreUse::Kind::overwrite);
-    if (pass_.dz.spmm != nullptr) scope.takes(pass_.dz.spmm->memory_bytes());
+    if (pass_.dz.spmm != nullptr) scope.gathers(pass_.dz.spmm->memory_bytes());
     scope.works(name() + (pass_.wants_inputs() ? " with inputs" : ""), static_cast<double>(rows_.count()));
   }
 
@@ -175,7 +175,7 @@ void forward_pass(Session<T>& session, std::size_t layer, const PassRows& rows, 
   const bool reads_skip = spec.skip > 0 && !LayerTile<T>::skip_is_x(spec);
   if (reads_skip) note_read(inputs.skip, rows, scope, ahead);
   out.note(scope);
-  if (out.spmm != nullptr) scope.takes(out.spmm->memory_bytes());
+  if (out.spmm != nullptr) scope.gathers(out.spmm->memory_bytes());
   scope.works("forward " + std::to_string(layer + 1), static_cast<double>(rows.count()));
   if (!scope.begin()) return;
 

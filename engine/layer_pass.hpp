@@ -25,6 +25,7 @@ void forward_pass(Session<T>& session, std::size_t layer, const PassRows& rows, 
 template <class T>
 struct BackwardPass {
   std::size_t layer = 0;
+  const RowMap* map = nullptr;  // of its rows; null: the session's for this layer
   LayerInputs inputs;
   Masks masks;
   // X^k of this very forward, rows kept exactly, where LayerTile::output_suffices: spares recomputing it. Changes no

@@ -73,6 +73,7 @@ struct TrainOptions {
   std::uint32_t checkpoint_every = 10;
   std::uint32_t save_steps = 0;
   std::filesystem::path init, batch_file;
+  std::filesystem::path trace;      // a timeline of the run; empty: none
   std::string predict = "splits";   // splits | all | test | none | a file of original ids
   std::string embeddings = "none";  // none | all | a file of original ids
   bool keep_cache = false, resume = false, explain = false, force = false, quiet = false, verbose = false;

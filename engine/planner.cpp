@@ -12,6 +12,11 @@ namespace strata {
 
 namespace {
 
+// What a byte that goes to or from the disk costs in processor time: the request, and its checksum.
+constexpr double kSecondsPerByte = 0.15e-9;
+// Of the budget, for what is small and many.
+constexpr std::uint64_t kSlack = std::uint64_t{1} << 20;
+
 // One way to run: the passes it leads to, and their cost.
 struct Candidate {
   std::uint64_t gather_limit = 0;
@@ -25,9 +30,8 @@ struct Candidate {
 template <class T>
 class SchedulePlanner {
  public:
-  SchedulePlanner(Session<T>& session, Method<T>& method, const std::function<void()>& evaluate,
-                  std::uint64_t run_bytes, const Rates& rates)
-      : session_(session), method_(method), evaluate_(evaluate), run_bytes_(run_bytes), rates_(rates) {}
+  SchedulePlanner(Session<T>& session, Method<T>& method, const std::function<void()>& evaluate, Calibration<T>& rates)
+      : session_(session), method_(method), evaluate_(evaluate), rates_(rates) {}
 
   SchedulePlan run() {
     const std::uint64_t widest = session_.spmm_memory.gather_limit;
@@ -67,8 +71,21 @@ class SchedulePlanner {
     return {limits.begin(), limits.end()};
   }
 
+  [[nodiscard]] std::uint64_t graph_bytes() const {
+    return session_.graph.resident() ? 0 : session_.plan.graph;  // what is open is in use already
+  }
   [[nodiscard]] bool graph_fits(std::uint64_t gather) const {
-    return session_.plan.graph + gather <= session_.plan.cache_bytes(session_.budget.limit(), run_bytes_);
+    return room(gather + graph_bytes() + session_.plan.spmm_overhead) > 0;
+  }
+
+  // For blocks that stay, beside `bytes` of a pass, what is taken now, what is still to come, and the blocks in use.
+  [[nodiscard]] std::uint64_t room(std::uint64_t bytes) const {
+    std::uint64_t taken = session_.budget.used() - session_.buffers.block_bytes();
+    taken += bytes + session_.plan.pins + kSlack;
+    for (std::size_t l = 0; l < session_.model.layers.size(); ++l) {
+      if (!session_.rows(l).is_identity()) taken += session_.rows(l).all_rows() * sizeof(T);  // normalisation
+    }
+    return session_.budget.limit() > taken ? session_.budget.limit() - taken : 0;
   }
 
   Candidate record(std::uint64_t limit, bool resident) {
@@ -79,9 +96,7 @@ class SchedulePlanner {
     std::vector<std::uint64_t> capacity;
     for (PassRecord& pass : candidate.passes) {
       if (resident) pass.graph_bytes = 0;
-      const std::uint64_t taken = pass.memory + run_bytes_ + (resident ? session_.plan.graph : 0);
-      capacity.push_back(session_.plan.fits ? UINT64_MAX / 4
-                                            : session_.plan.cache_bytes(session_.budget.limit(), taken));
+      capacity.push_back(session_.plan.fits ? UINT64_MAX / 4 : room(pass.memory + (resident ? graph_bytes() : 0)));
     }
     candidate.cache = plan_cache(candidate.passes, candidate.epoch_begins.front(), capacity);
     candidate.plan = cost(candidate);
@@ -114,7 +129,7 @@ class SchedulePlanner {
     session_.spmm_memory.gather_limit = before;
   }
 
-  [[nodiscard]] SchedulePlan cost(const Candidate& candidate) const {
+  [[nodiscard]] SchedulePlan cost(const Candidate& candidate) {
     SchedulePlan plan;
     plan.gather_limit = candidate.gather_limit;
     plan.period = static_cast<std::uint32_t>(candidate.epoch_begins.size());
@@ -122,11 +137,15 @@ class SchedulePlanner {
     plan.peak_kept = candidate.cache.peak_kept;
     for (std::size_t p = 0; p < candidate.passes.size(); ++p) {
       const PassRecord& record = candidate.passes[p];
+      plan.gather_bytes = std::max(plan.gather_bytes, record.gathered);
       PlannedPass pass{record.name, candidate.cache.traffic[p], record.graph_bytes, 0, 0};
-      pass.io_seconds = static_cast<double>(pass.traffic.read) / rates_.read +
-                        static_cast<double>(pass.traffic.written) / rates_.write +
-                        static_cast<double>(pass.graph_bytes) / rates_.graph;
-      pass.cpu_seconds = rates_.cpu_seconds(record);
+      const double moved = static_cast<double>(pass.traffic.read + pass.traffic.written + pass.graph_bytes);
+      if (moved > 0) {
+        pass.io_seconds = static_cast<double>(pass.traffic.read + pass.graph_bytes) / rates_.disk().read +
+                          static_cast<double>(pass.traffic.written) / rates_.disk().write;
+      }
+      pass.cpu_seconds = moved * kSecondsPerByte / session_.workers.threads();
+      for (const WorkItem& item : record.work) pass.cpu_seconds += item.amount * rates_.seconds_each(item.what);
       (p < candidate.epoch_begins.front() ? plan.preparation : plan.epoch).push_back(pass);
     }
     return plan;
@@ -143,20 +162,10 @@ class SchedulePlanner {
   Session<T>& session_;
   Method<T>& method_;
   const std::function<void()>& evaluate_;
-  std::uint64_t run_bytes_;
-  const Rates& rates_;
+  Calibration<T>& rates_;
 };
 
 }  // namespace
-
-double Rates::cpu_seconds(const PassRecord& pass) const {
-  double sum = 0;
-  for (const WorkItem& item : pass.work) {
-    const auto found = seconds.find(item.what);
-    if (found != seconds.end()) sum += item.amount * found->second;
-  }
-  return sum;
-}
 
 PassTraffic SchedulePlan::traffic(const std::vector<PlannedPass>& passes) const {
   PassTraffic sum;
@@ -175,13 +184,12 @@ double SchedulePlan::seconds(const std::vector<PlannedPass>& passes) const {
 
 template <class T>
 SchedulePlan plan_schedule(Session<T>& session, Method<T>& method, const std::function<void()>& evaluate,
-                           std::uint64_t run_bytes, const Rates& rates) {
-  return SchedulePlanner<T>(session, method, evaluate, run_bytes, rates).run();
+                           Calibration<T>& rates) {
+  return SchedulePlanner<T>(session, method, evaluate, rates).run();
 }
 
-template SchedulePlan plan_schedule(Session<float>&, Method<float>&, const std::function<void()>&, std::uint64_t,
-                                    const Rates&);
-template SchedulePlan plan_schedule(Session<double>&, Method<double>&, const std::function<void()>&, std::uint64_t,
-                                    const Rates&);
+template SchedulePlan plan_schedule(Session<float>&, Method<float>&, const std::function<void()>&, Calibration<float>&);
+template SchedulePlan plan_schedule(Session<double>&, Method<double>&, const std::function<void()>&,
+                                    Calibration<double>&);
 
 }  // namespace strata

@@ -11,18 +11,11 @@
 #include <vector>
 
 #include "engine/cache_plan.hpp"
+#include "engine/calibration.hpp"
 #include "engine/methods/method.hpp"
 #include "engine/session.hpp"
 
 namespace strata {
-
-// What this machine does, measured at the start of the run (engine/calibration.hpp).
-struct Rates {
-  double read = 1.7e9, write = 1.7e9;     // bytes a second, row stores, direct
-  double graph = 1.9e9;                   // bytes a second, shards through the page cache
-  std::map<std::string, double> seconds;  // by WorkItem::what, for one of it, all workers together
-  [[nodiscard]] double cpu_seconds(const PassRecord& pass) const;
-};
 
 struct PlannedPass {
   std::string name;
@@ -38,7 +31,8 @@ struct PlannedPass {
 struct SchedulePlan {
   std::vector<PlannedPass> preparation, epoch;  // epoch: all of a period
   std::uint32_t period = 1;                     // epochs
-  std::uint64_t gather_limit = 0;               // bytes of columns that a product holds
+  std::uint64_t gather_limit = 0;               // bytes of columns that a product may hold
+  std::uint64_t gather_bytes = 0;               // that the largest one holds
   bool graph_resident = false;
   PassTraffic floor;            // of an epoch (epoch_floor)
   std::uint64_t peak_kept = 0;  // bytes of blocks kept by plan
@@ -47,9 +41,9 @@ struct SchedulePlan {
 };
 
 // Runs the method dry, with every way that fits, and sets the session's schedule to the best. evaluate: what the run
-// does with the logits after an epoch, as passes. run_bytes: of the budget, taken by others.
+// does with the logits after an epoch, as passes. What the budget has used by then counts as taken.
 template <class T>
 [[nodiscard]] SchedulePlan plan_schedule(Session<T>& session, Method<T>& method, const std::function<void()>& evaluate,
-                                         std::uint64_t run_bytes, const Rates& rates);
+                                         Calibration<T>& rates);
 
 }  // namespace strata

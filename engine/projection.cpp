@@ -52,7 +52,7 @@ void project_forward(Session<T>& session, std::size_t layer, const RowStore& x, 
   Schedule::Scope scope(session.schedule, session.buffers, "project " + std::to_string(layer + 1));
   scope.use(x, StoreUse::Kind::read);
   u.note(scope);
-  if (u.spmm != nullptr) scope.takes(u.spmm->memory_bytes());
+  if (u.spmm != nullptr) scope.gathers(u.spmm->memory_bytes());
   scope.works("project " + std::to_string(layer + 1), static_cast<double>(x.shape().rows));
   if (!scope.begin()) return;
   ReadAhead ahead(session.options.prefetch);

@@ -35,6 +35,7 @@ struct PassRecord {
   std::string name;
   std::vector<StoreUse> uses;
   std::uint64_t memory = 0;       // bytes it takes beside the row stores' blocks
+  std::uint64_t gathered = 0;     // of them, columns that a product holds
   std::uint64_t graph_bytes = 0;  // of shards that are read, when the graph does not stay in memory
   std::vector<WorkItem> work;
   bool optional = false;  // evaluation: not in every epoch
@@ -97,6 +98,10 @@ class Schedule::Scope {
   void use(const RowStore& store, std::size_t first_panel, std::size_t panels, StoreUse::Kind kind,
            bool scattered = false, std::size_t chunks = static_cast<std::size_t>(-1));
   void takes(std::uint64_t bytes) { record_.memory += bytes; }
+  void gathers(std::uint64_t bytes) {
+    record_.gathered += bytes;
+    record_.memory += bytes;
+  }
   void reads_graph(std::uint64_t bytes) { record_.graph_bytes += bytes; }
   void works(std::string what, double amount) { record_.work.push_back({std::move(what), amount}); }
   void is_optional() { record_.optional = true; }

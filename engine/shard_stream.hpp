@@ -13,6 +13,12 @@
 namespace strata {
 
 struct OpenShard {
+  OpenShard() = default;
+  OpenShard(const OpenShard&) = delete;
+  OpenShard& operator=(const OpenShard&) = delete;
+  ~OpenShard() {
+    if (own) own->forget();
+  }
   std::optional<Shard> own;  // empty: the graph's own copy
   std::optional<ShardRows> rows;
 };

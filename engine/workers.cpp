@@ -1,5 +1,7 @@
 #include "engine/workers.hpp"
 
+#include "kernels/base/timeline.hpp"
+
 #include <tbb/concurrent_queue.h>
 #include <tbb/parallel_for.h>
 #include <tbb/parallel_pipeline.h>
@@ -35,6 +37,10 @@ void Workers::ordered(std::size_t n, const Stages& stages) {
   const auto before = [&](std::size_t i) {
     if (stages.before) stages.before(i);
   };
+  const auto work = [&](std::size_t i, std::size_t slot) {
+    const TimelineSpan span("compute", "chunk");
+    stages.work(i, slot);
+  };
   const auto reduce = [&](std::size_t i, std::size_t slot) {
     if (stages.reduce) stages.reduce(i, slot);
   };
@@ -42,7 +48,7 @@ void Workers::ordered(std::size_t n, const Stages& stages) {
     arena_.execute([&] {
       for (std::size_t i = 0; i < n; ++i) {
         before(i);
-        stages.work(i, 0);
+        work(i, 0);
         reduce(i, 0);
       }
     });
@@ -64,7 +70,7 @@ void Workers::ordered(std::size_t n, const Stages& stages) {
           before(next);
           return {next++, slot};
         }) & tbb::make_filter<Item, Item>(tbb::filter_mode::parallel, [&](Item item) {
-          stages.work(item.first, item.second);
+          work(item.first, item.second);
           return item;
         }) & tbb::make_filter<Item, void>(tbb::filter_mode::serial_in_order, [&](Item item) {
           reduce(item.first, item.second);

@@ -135,6 +135,13 @@ RowStore BufferManager::attach(const std::string& name, RowFileReader reader) {
 
 TierCounters BufferManager::counters() const { return state_->all_counters(); }
 
+std::uint64_t BufferManager::block_bytes() const {
+  const std::lock_guard lock(state_->mutex);
+  std::uint64_t bytes = state_->free_bytes;
+  for (const TileKey& key : state_->residents) bytes += state_->tile_at(key).memory.size();
+  return bytes;
+}
+
 BufferManager::State::State(MemoryBudget& budget_in, Options options_in)
     : budget(budget_in), options(std::move(options_in)), directory(options.cache_dir, options.disk_limit) {}
 

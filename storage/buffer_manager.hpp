@@ -157,6 +157,8 @@ class BufferManager {
   [[nodiscard]] RowStore attach(const std::string& name, RowFileReader reader);
 
   [[nodiscard]] TierCounters counters() const;
+  // Of the budget, held by blocks at this moment, used or free to be used again.
+  [[nodiscard]] std::uint64_t block_bytes() const;
 
  private:
   friend class RowStore;

@@ -99,5 +99,4 @@ void MappedFile::drop(std::uint64_t offset, std::uint64_t bytes) const {
   ::close(fd);
 }
 
-
 }  // namespace strata

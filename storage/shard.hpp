@@ -83,6 +83,9 @@ class Shard {
   // Global id of every column, ascending: own rows and halo. Own row r has column first_local() + r.
   [[nodiscard]] std::span<const NodeId> locals() const { return to_global_.span(); }
   [[nodiscard]] std::uint32_t first_local() const { return static_cast<std::uint32_t>(halo_below_); }
+  // Gives the file's pages back to the system, the page cache's too: a run whose budget has no room for the graph does
+  // not live on memory that it does not count. The shard must not be used afterwards.
+  void forget() const { file_.drop(); }
   // The halo nodes below the own rows, and those above; ascending.
   [[nodiscard]] std::array<std::span<const NodeId>, 2> halo() const;
   // Checks every section's checksum; DamagedError names the section. What passes is what write_shard wrote, so ids are

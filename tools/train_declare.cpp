@@ -35,7 +35,6 @@ constexpr ForeignOption kForeignOptions[] = {
     {"sat-hidden", "D", "0", "predictor sat"},
     {"sat-precision", "N", "2", "predictor sat"},
     {"predict-format", "npy|ogb", "npy", "a later version"},
-    {"trace", "FILE", "", "a later version"},
 };
 
 constexpr unsigned kLineLength = 110;
@@ -114,6 +113,7 @@ po::options_description resource_options() {
   add("alpha-codec", text("fp32", "NAME"), "of the gradients with respect to them");
   add("cache-dir", path("DIR"), "where rows go that do not fit in memory; RUN/cache when absent");
   add("disk-limit", text("none", "SIZE"), "most that may lie there");
+  add("prefetch", text("on", "on|off"), "read ahead of the computation; off changes no result and is slower");
   add("keep-cache", po::bool_switch(), "leave RUN/cache in place at the end");
   return group;
 }
@@ -121,7 +121,11 @@ po::options_description resource_options() {
 po::options_description output_options() {
   po::options_description group("Output and control", kLineLength);
   auto add = group.add_options();
-  add("explain", po::bool_switch(), "print what lives where and what it takes, and stop");
+  add("explain", po::bool_switch(),
+      "print what lives where, the passes of an epoch with the bytes and seconds they will take, and stop");
+  add("trace", path("FILE"),
+      "write a timeline of passes, computing, reads and writes to FILE (Chrome trace format: chrome://tracing, "
+      "ui.perfetto.dev)");
   add("resume", po::bool_switch(), "go on with the run in RUN; ends in the same bits as an uninterrupted one");
   add("force", po::bool_switch(), "replace a run in RUN");
   add("checkpoint-every", text("10", "N"),

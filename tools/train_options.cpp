@@ -251,6 +251,7 @@ void fill_resources(const Values& values, TrainOptions& options) {
   options.cache_dir = values.text("cache-dir");
   if (values.text("disk-limit") != "none") options.disk_limit = values.size("disk-limit");
   options.keep_cache = values.flag("keep-cache");
+  options.prefetch = values.choice("prefetch", {"on", "off"}) == 0;
 }
 
 void fill_output(const Values& values, TrainOptions& options) {
@@ -264,6 +265,7 @@ void fill_output(const Values& values, TrainOptions& options) {
   if (options.embeddings.empty()) values.fail("embeddings", "use none, all or a file of ids");
   options.init = values.text("init");
   options.explain = values.flag("explain");
+  options.trace = values.text("trace");
   options.resume = values.flag("resume");
   options.force = values.flag("force");
   if (options.resume && options.force) throw UsageError("--resume and --force exclude each other: continue or replace");

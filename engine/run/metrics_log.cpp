@@ -47,8 +47,8 @@ std::string metrics_line(const EpochMetrics& m) {
   line["seconds"] = m.seconds;
   line["seconds_total"] = m.seconds_total;
   line["seconds_prepare"] = m.seconds_prepare;
-  line["seconds_sample"] = 0;   // full and iglu sample nothing
-  line["seconds_io_wait"] = 0;  // not measured: part of seconds_compute
+  line["seconds_sample"] = 0;                   // full and iglu sample nothing
+  line["seconds_io_wait"] = m.io.wait_seconds;  // of all threads together, within the other parts
   line["seconds_compute"] = m.seconds_compute;
   line["seconds_eval"] = m.seconds_eval;
   line["bytes_read"] = m.io.bytes_read;

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "engine/plan.hpp"
+#include "engine/planner.hpp"
 
 namespace strata {
 
@@ -27,5 +28,8 @@ void check_disk(const TrainOptions& options, const RunPlan& plan);
 // --explain: the plan as a table.
 [[nodiscard]] std::string explain(const TrainOptions& options, const StoreInfo& store, const Model& model,
                                   const RunPlan& plan);
+
+// The passes, what each moves, and how long it will take.
+[[nodiscard]] std::string explain_schedule(const SchedulePlan& plan, const ActiveSets& sets, bool fits);
 
 }  // namespace strata

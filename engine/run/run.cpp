@@ -11,6 +11,7 @@
 #include "engine/run/summary.hpp"
 #include "engine/run/training_run.hpp"
 #include "kernels/base/error.hpp"
+#include "kernels/base/timeline.hpp"
 #include "storage/checksum.hpp"
 
 namespace strata {
@@ -69,6 +70,24 @@ void clear_cache(const TrainOptions& options) {
   fs::remove(options.cache_dir, ignored);  // fails when it is not empty
 }
 
+// The method run dry over the store, with the rates of this machine.
+void explain_passes(const TrainOptions& options, const Store& store) {
+  MemoryBudget budget(options.host_memory);
+  Session<float> session(options, store, budget);
+  const auto method = make_method<float>(session);
+  Calibration<float> calibration(session);
+  const SchedulePlan schedule = plan_schedule<float>(
+      session, *method,
+      [&] {
+        const RowSource logits = method->logits();
+        Schedule::Scope scope(session.schedule, session.buffers, "evaluate");
+        note_evaluation(scope, logits);
+        static_cast<void>(scope.begin());
+      },
+      calibration);
+  std::fputs(("\n" + explain_schedule(schedule, session.sets, session.plan.fits)).c_str(), stdout);
+}
+
 }  // namespace
 
 int run_training(TrainOptions options) {
@@ -79,6 +98,7 @@ int run_training(TrainOptions options) {
   const RunPlan plan = plan_run(options, store.info(), model);
   if (options.explain) {
     std::fputs(explain(options, store.info(), model, plan).c_str(), stdout);
+    if (options.host_memory >= plan.least) explain_passes(options, store);
     return 0;
   }
   check_memory(options, plan);
@@ -100,12 +120,15 @@ int run_training(TrainOptions options) {
     if (!options.quiet) std::fprintf(stderr, "%s has no checkpoint yet: starting over\n", options.run.string().c_str());
     directory.clear();
   }
+  std::optional<Timeline> timeline;
+  if (!options.trace.empty()) timeline.emplace();
   int status = 0;
   {
     TrainingRun run(options, store, plan, directory, settings, metric);
     if (checkpoint) run.restore(*checkpoint);
     status = run.run();
   }
+  if (timeline) timeline->write(options.trace);
   if (!options.keep_cache) clear_cache(options);
   return status;
 }

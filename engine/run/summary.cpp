@@ -53,6 +53,41 @@ Json libraries() {
                                 std::to_string(NLOHMANN_JSON_VERSION_PATCH)}};
 }
 
+// Bytes and seconds of an epoch as planned; of a period's epochs the mean.
+void add_schedule(Json& json, const SchedulePlan& plan) {
+  const PassTraffic epoch = plan.traffic(plan.epoch), before = plan.traffic(plan.preparation);
+  json["epoch_bytes_read"] = epoch.read / plan.period;
+  json["epoch_bytes_written"] = epoch.written / plan.period;
+  json["epoch_seconds"] = plan.seconds(plan.epoch) / plan.period;
+  json["epoch_floor_bytes_read"] = plan.floor.read / plan.period;
+  json["epoch_floor_bytes_written"] = plan.floor.written / plan.period;
+  json["preparation_bytes_read"] = before.read;
+  json["preparation_bytes_written"] = before.written;
+  json["preparation_seconds"] = plan.seconds(plan.preparation);
+  json["graph_in_memory"] = plan.graph_resident;
+  json["gathered_bytes"] = plan.gather_bytes;
+  json["kept_bytes"] = plan.peak_kept;
+}
+
+Json json_of(const MeasuredPass& pass) {
+  const PassMeasured& m = pass.measured;
+  const double runs = m.runs > 0 ? static_cast<double>(m.runs) : 1.0;
+  const auto each = [&](std::uint64_t sum) { return static_cast<double>(sum) / runs; };
+  return {{"pass", pass.planned.name},
+          {"of_epoch", pass.of_epoch},
+          {"runs", m.runs},
+          {"planned_seconds", pass.planned.seconds()},
+          {"seconds", m.seconds / runs},
+          {"planned_disk_seconds", pass.planned.io_seconds},
+          {"planned_compute_seconds", pass.planned.cpu_seconds},
+          {"wait_seconds", m.io.wait_seconds / runs},
+          {"planned_bytes_read", pass.planned.traffic.read},
+          {"bytes_read", each(m.io.bytes_read)},
+          {"planned_bytes_written", pass.planned.traffic.written},
+          {"bytes_written", each(m.io.bytes_written)},
+          {"graph_bytes", pass.planned.graph_bytes}};
+}
+
 Json json_of(const RunPlan& plan) {
   return {{"least_bytes", plan.least},
           {"everything_bytes", plan.memory.everything + plan.run_bytes},
@@ -93,11 +128,13 @@ std::string summary_text(const TrainOptions& options, const Store& store, const 
                     {"predicted_rows", measured.predicted_rows},
                     {"embedded_rows", measured.embedded_rows}};
   json["plan"] = json_of(plan);
+  add_schedule(json["plan"], *measured.schedule);
   json["measured"] = {
       {"budget_bytes", options.host_memory},
       {"peak_budget_bytes", measured.budget_peak_bytes},
       {"peak_host_bytes", measured.peak_host_bytes},
       {"seconds_per_epoch", measured.epochs_here == 0 ? 0.0 : measured.seconds_training_here / measured.epochs_here}};
+  for (const MeasuredPass& pass : measured.passes) json["passes"].push_back(json_of(pass));
   return json.dump(2) + "\n";
 }
 

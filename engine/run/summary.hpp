@@ -5,14 +5,23 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "engine/options.hpp"
+#include "engine/planner.hpp"
 #include "engine/run/resources.hpp"
 #include "engine/run/run_state.hpp"
 #include "storage/buffer_manager.hpp"
 #include "storage/store.hpp"
 
 namespace strata {
+
+// A pass as planned, and what its runs came to.
+struct MeasuredPass {
+  PlannedPass planned;
+  PassMeasured measured;
+  bool of_epoch = false;
+};
 
 struct Measured {
   std::uint64_t budget_peak_bytes = 0;
@@ -23,6 +32,8 @@ struct Measured {
   TierCounters io;                   // of this process
   std::uint64_t parameters = 0;      // values in the model
   std::uint64_t predicted_rows = 0, embedded_rows = 0;
+  const SchedulePlan* schedule = nullptr;
+  std::vector<MeasuredPass> passes;
 };
 
 [[nodiscard]] std::string summary_text(const TrainOptions& options, const Store& store, const RunPlan& plan,

@@ -27,7 +27,30 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 
 TierCounters difference(const TierCounters& now, const TierCounters& before) {
   return {now.hits - before.hits, now.misses - before.misses, now.bytes_read - before.bytes_read,
-          now.bytes_written - before.bytes_written};
+          now.bytes_written - before.bytes_written, now.wait_seconds - before.wait_seconds};
+}
+
+// Every pass of the plan with what became of it.
+std::vector<MeasuredPass> measured_passes(const SchedulePlan& plan, const Schedule& schedule) {
+  std::vector<MeasuredPass> passes;
+  std::size_t at = 0;
+  for (const auto* part : {&plan.preparation, &plan.epoch}) {
+    for (const PlannedPass& pass : *part) passes.push_back({pass, schedule.measured().at(at++), part == &plan.epoch});
+  }
+  return passes;
+}
+
+}  // namespace
+
+namespace {
+
+// What an epoch will take, said before the first.
+std::string plan_line(const SchedulePlan& plan) {
+  const PassTraffic traffic = plan.traffic(plan.epoch);
+  return fmt::format("plan: {:.2f} s an epoch, {} read and {} written; {:.1f} s and {} before the first",
+                     plan.seconds(plan.epoch) / plan.period, format_bytes(traffic.read / plan.period),
+                     format_bytes(traffic.written / plan.period), plan.seconds(plan.preparation),
+                     format_bytes(plan.traffic(plan.preparation).read + plan.traffic(plan.preparation).written));
 }
 
 }  // namespace
@@ -49,8 +72,9 @@ TrainingRun::TrainingRun(const TrainOptions& options, const Store& store, const 
   read_batches();
   check_wanted_rows();
   load_initial();
+  Calibration<float> calibration(*session_);
   schedule_plan_ = plan_schedule<float>(
-      *session_, *method_, [this] { static_cast<void>(evaluate_splits()); }, plan.run_bytes, Rates{});
+      *session_, *method_, [this] { static_cast<void>(evaluate_splits()); }, calibration);
 }
 
 void TrainingRun::load_initial() {
@@ -101,7 +125,11 @@ void TrainingRun::restore(const Checkpoint& checkpoint) {
 }
 
 int TrainingRun::run() {
-  if (options_.verbose) display_.note(explain(options_, store_.info(), session_->model, plan_));
+  if (options_.verbose) {
+    display_.note(explain(options_, store_.info(), session_->model, plan_));
+    display_.note(explain_schedule(schedule_plan_, session_->sets, session_->plan.fits));
+  }
+  display_.note(plan_line(schedule_plan_));
   metrics_ = std::make_unique<MetricsLog>(directory_.metrics(), state_.epoch);
   if (fs::exists(directory_.summary())) fs::remove(directory_.summary());  // of a shorter run that goes on now
   if (options_.save_steps > 0 && state_.global_step == 0) save_step(0);
@@ -169,7 +197,7 @@ bool TrainingRun::due(std::uint32_t epoch, std::uint32_t every) const {
 
 void TrainingRun::train_epoch(std::uint32_t epoch) {
   const Clock::time_point begin = Clock::now();
-  const TierCounters before = session_->buffers.counters();
+  const TierCounters before = counters();
   display_.start_epoch(epoch);
   session_->schedule.start_epoch(epoch);
   method_->expect_evaluation(due(epoch, options_.eval_every));
@@ -185,7 +213,7 @@ void TrainingRun::train_epoch(std::uint32_t epoch) {
   if (due(epoch, options_.eval_every)) metrics.scores = evaluate_splits();
   metrics.seconds = seconds_since(begin);
   metrics.seconds_eval = metrics.seconds - metrics.seconds_compute;
-  metrics.io = difference(session_->buffers.counters(), before);
+  metrics.io = difference(counters(), before);
   finish_epoch(epoch, report, metrics);
 }
 
@@ -219,9 +247,7 @@ void TrainingRun::finish_epoch(std::uint32_t epoch, const EpochReport& report, E
 EpochScores TrainingRun::evaluate_splits() {
   const RowSource logits = method_->logits();
   Schedule::Scope scope(session_->schedule, session_->buffers, "evaluate");
-  for (const RowStore* part : {logits.store, logits.eval}) {
-    if (part != nullptr) scope.use(*part, 0, part->shape().panels(), StoreUse::Kind::read, true);
-  }
+  note_evaluation(scope, logits);
   if (!scope.begin()) return {};
   const Objective<float>& objective = session_->objective;
   const auto score = [&](std::span<const NodeId> nodes) -> std::optional<SplitScore> {
@@ -302,6 +328,13 @@ void TrainingRun::export_outputs() {
   }
 }
 
+// Row stores and shards.
+TierCounters TrainingRun::counters() const {
+  TierCounters sum = session_->buffers.counters();
+  sum.bytes_read += session_->graph.bytes_read();
+  return sum;
+}
+
 Measured TrainingRun::measured() const {
   Measured result;
   result.budget_peak_bytes = budget_.peak();
@@ -309,10 +342,12 @@ Measured TrainingRun::measured() const {
   result.seconds_here = elapsed();
   result.epochs_here = epochs_here_;
   result.seconds_training_here = seconds_training_here_;
-  result.io = session_->buffers.counters();
+  result.io = counters();
   result.parameters = session_->parameters.size();
   result.predicted_rows = predicted_rows_;
   result.embedded_rows = embedded_rows_;
+  result.schedule = &schedule_plan_;
+  result.passes = measured_passes(schedule_plan_, session_->schedule);
   return result;
 }
 

@@ -52,6 +52,7 @@ class TrainingRun {
   void export_outputs();
   void print_result() const;
   [[nodiscard]] Measured measured() const;
+  [[nodiscard]] TierCounters counters() const;
   [[nodiscard]] double elapsed() const;  // seconds since construction
 
   const TrainOptions& options_;

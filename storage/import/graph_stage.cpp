@@ -141,9 +141,9 @@ std::size_t GraphStage::group_end(std::size_t first, std::span<const std::uint32
     rows += shards_[last].count;
     entries += entries_of(shards_[last], raw_degrees);
     largest = std::max<std::uint64_t>(largest, shards_[last].count);
-    for (NodeId row = 0; row < shards_[last].count; row += shard_layout::kSegmentRows) {
+    for (NodeId row = 0; row < shards_[last].count; row += kSegmentRows) {
       const auto count =
-          static_cast<NodeId>(std::min<std::size_t>(shard_layout::kSegmentRows, shards_[last].count - row));
+          static_cast<NodeId>(std::min<std::size_t>(kSegmentRows, shards_[last].count - row));
       segment = std::max(segment, entries_of({shards_[last].first + row, count, 0}, raw_degrees));
     }
     const std::uint64_t needed =

@@ -1,0 +1,58 @@
+#include <fmt/format.h>
+
+#include <iterator>
+#include <map>
+
+#include "engine/active_sets.hpp"
+#include "engine/run/resources.hpp"
+#include "kernels/base/error.hpp"
+
+namespace strata {
+
+namespace {
+
+std::string line(const std::string& name, std::uint64_t read, std::uint64_t written, double io, double cpu,
+                 double seconds) {
+  return fmt::format("  {:<38}{:>12}{:>12}{:>9.2f}{:>9.2f}{:>9.2f}\n", name, format_bytes(read), format_bytes(written),
+                     io, cpu, seconds);
+}
+
+std::string table(const std::vector<PlannedPass>& passes) {
+  std::string text;
+  for (const PlannedPass& pass : passes) {
+    text += line(pass.name, pass.traffic.read + pass.graph_bytes, pass.traffic.written, pass.io_seconds,
+                 pass.cpu_seconds, pass.seconds());
+  }
+  return text;
+}
+
+std::string totals(const SchedulePlan& plan, const std::vector<PlannedPass>& passes, const char* what, double epochs) {
+  const PassTraffic traffic = plan.traffic(passes);
+  return fmt::format("  {}: {} read, {} written, {:.2f} s\n", what,
+                     format_bytes(static_cast<std::uint64_t>(static_cast<double>(traffic.read) / epochs)),
+                     format_bytes(static_cast<std::uint64_t>(static_cast<double>(traffic.written) / epochs)),
+                     plan.seconds(passes) / epochs);
+}
+
+}  // namespace
+
+std::string explain_schedule(const SchedulePlan& plan, const ActiveSets& sets, bool fits) {
+  std::string text = "active rows (what training touches; evaluation adds its own)\n" + describe(sets) + "\n";
+  text += fmt::format(
+      "the way: products hold up to {} of columns in memory, the edges {}, up to {} of blocks stay by plan\n\n",
+      format_bytes(plan.gather_bytes), plan.graph_resident || fits ? "stay in memory" : "are read again for each",
+      format_bytes(plan.peak_kept));
+  text += fmt::format("  {:<38}{:>12}{:>12}{:>9}{:>9}{:>9}\n", "pass", "read", "written", "disk s", "work s", "s");
+  text += table(plan.preparation);
+  text += "  -- an epoch, with evaluation" + std::string(plan.period > 1 ? " (all of a period)\n" : "\n");
+  text += table(plan.epoch);
+  const double epochs = plan.period;
+  text += totals(plan, plan.preparation, "before the first epoch", 1);
+  text += totals(plan, plan.epoch, "an epoch", epochs);
+  text += fmt::format("  epoch floor (every pass reads and writes its rows once, nothing stays): {} read, {} written\n",
+                      format_bytes(static_cast<std::uint64_t>(static_cast<double>(plan.floor.read) / epochs)),
+                      format_bytes(static_cast<std::uint64_t>(static_cast<double>(plan.floor.written) / epochs)));
+  return text;
+}
+
+}  // namespace strata
