@@ -78,11 +78,22 @@ bool Schedule::Scope::begin() {
   return true;
 }
 
+// What the pass may have pinned several times and nobody reads again.
+void Schedule::Scope::give_up() const {
+  for (std::size_t u = 0; u < stores_.size(); ++u) {
+    const std::vector<Retention>& panels = schedule_.retention_[pass_].at(u);
+    for (std::size_t p = 0; p < panels.size(); ++p) {
+      if (panels[p].drop && panels[p].later) stores_[u]->give_up(record_.uses[u].first_panel + p, 1);
+    }
+  }
+}
+
 Schedule::Scope::~Scope() {
   if (!running_) return;
   const double seconds = std::chrono::duration<double>(Clock::now() - begin_).count();
   if (Timeline::recording()) Timeline::add("pass", record_.name, Timeline::now() - seconds, Timeline::now());
   if (pass_ == kUnknown) return;
+  give_up();
   PassMeasured& measured = schedule_.measured_[pass_];
   const TierCounters after = buffers_.counters();
   ++measured.runs;

@@ -110,6 +110,7 @@ class Schedule::Scope {
 
  private:
   using Clock = std::chrono::steady_clock;
+  void give_up() const;
   Schedule& schedule_;
   const BufferManager& buffers_;
   PassRecord record_;

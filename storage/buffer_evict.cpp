@@ -126,12 +126,8 @@ bool BufferManager::State::evict_released() {
     if (key.store >= stores.size() || stores[key.store] == nullptr) continue;
     if (key.tile >= stores[key.store]->tiles.size()) continue;
     Tile& tile = tile_at(key);
-    if (!tile.released || (tile.dirty && !tile.disposable) || !can_evict(key)) continue;
-    if (tile.disposable) {
-      drop(tile);
-    } else {
-      put_out(tile);
-    }
+    if (!tile.released || tile.dirty || !can_evict(key)) continue;
+    put_out(tile);
     return true;
   }
   return false;

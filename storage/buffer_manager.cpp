@@ -106,6 +106,17 @@ void RowStore::set_retention(std::size_t panel, std::size_t count, const Retenti
   std::fill_n(all.begin() + static_cast<std::ptrdiff_t>(panel), count, retention);
 }
 
+void RowStore::give_up(std::size_t panel, std::size_t count) const {
+  const std::lock_guard lock(manager_->state_->mutex);
+  BufferedStore& store = *manager_->state_->stores[id_];
+  for (std::size_t index = 0; index < store.tiles.size(); ++index) {
+    const std::size_t of = store.panel_of(index);
+    if (of < panel || of >= panel + count) continue;
+    Tile& tile = store.tiles[index];
+    if (tile.pins == 0 && tile.state != TileState::reading) manager_->state_->drop(tile);
+  }
+}
+
 BufferManager::BufferManager(MemoryBudget& budget, Options options)
     : state_(std::make_unique<State>(budget, std::move(options))) {
   budget.set_reclaimer([state = state_.get()](std::uint64_t missing) { return state->reclaim(missing); });
@@ -226,7 +237,7 @@ std::span<std::byte> BufferManager::State::pin(Lock& lock, TileKey key, Access a
   tile.released = false;
   if (access != Access::read) {
     tile.dirty = tile.pinned_to_write = true;
-    tile.dropped = tile.disposable = false;
+    tile.dropped = false;
   }
   touch(store, tile);
   return tile.memory.bytes().first(store.content_bytes(key.tile));
@@ -285,13 +296,11 @@ bool BufferManager::State::settle(TileKey key) {
   const Retention& retention = store.retention[store.panel_of(key.tile)];
   if (retention.mode == Retention::Mode::automatic) return false;
   if (retention.mode == Retention::Mode::planned) {
-    if (retention.drop && retention.later && tile.state == TileState::resident) {
+    if (retention.drop && retention.later) {
       tile.kept = false;
-      tile.disposable = true;
-      release(key, tile);
       return false;
     }
-    if (retention.drop && !retention.later) {
+    if (retention.drop) {
       drop(tile);
       return false;
     }
@@ -327,7 +336,7 @@ void BufferManager::State::drop(Tile& tile) {
 
 void BufferManager::State::put_out(Tile& tile) {
   if (tile.ahead) ahead_bytes -= tile.memory.size();
-  tile.kept = tile.released = tile.unchecked = tile.ahead = tile.disposable = false;
+  tile.kept = tile.released = tile.unchecked = tile.ahead = false;
   Buffer memory = remove_resident(tile);
   if (options.poison) std::memset(memory.data(), 0xa5, memory.size());
   keep_free(std::move(memory));

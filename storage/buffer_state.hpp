@@ -40,12 +40,11 @@ struct Tile {
   bool on_disk : 1 = false;  // the disk holds what was last evicted (or, attached, everything)
   bool wanted : 1 = false;   // somebody waits for it while it is written: keep it
   bool pinned_to_write : 1 = false;
-  bool kept : 1 = false;        // by plan
-  bool released : 1 = false;    // in State::released
-  bool unchecked : 1 = false;   // was read, its checksum not yet compared
-  bool ahead : 1 = false;       // was prefetched and not yet pinned
-  bool disposable : 1 = false;  // released, to be dropped even if dirty
-  bool dropped : 1 = false;     // its content was given up as never to be read again
+  bool kept : 1 = false;       // by plan
+  bool released : 1 = false;   // in State::released
+  bool unchecked : 1 = false;  // was read, its checksum not yet compared
+  bool ahead : 1 = false;      // was prefetched and not yet pinned
+  bool dropped : 1 = false;    // its content was given up as never to be read again
 };
 static_assert(sizeof(Tile) <= 56);
 
