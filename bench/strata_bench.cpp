@@ -10,6 +10,7 @@
 #include <string>
 #include <thread>
 
+#include "bench/budget.hpp"
 #include "bench/environment.hpp"
 #include "bench/io.hpp"
 #include "bench/kernels.hpp"
@@ -28,10 +29,12 @@ namespace po = boost::program_options;
 namespace fs = std::filesystem;
 
 const char* const kUsage =
-    "strata-bench kernels|io [options]\n"
-    "  kernels   SpMM, dense products, row codecs and coded columns on the CPU, every trial, beside ceilings measured in the same "
-    "run\n"
-    "  io        reads and writes of a disk, every trial, beside fio in the same minute";
+    "strata-bench kernels|io|budget [options]\n"
+    "  kernels   SpMM, dense products, row codecs and coded columns on the CPU, every trial, beside ceilings measured "
+    "in "
+    "the same run\n"
+    "  io        reads and writes of a disk, every trial, beside fio in the same minute\n"
+    "  budget    the same training at several memory budgets, in turns: time, bytes, memory, bits";
 
 using Group = void (*)(const KernelBench&);
 const std::map<std::string, Group> kGroups = {
@@ -123,15 +126,16 @@ int run(int argc, char** argv) {
   const std::string command = argc > 1 ? argv[1] : "";
   if (command == "kernels") return kernels(argc - 1, argv + 1);
   if (command == "io") return bench_io(argc - 1, argv + 1);
+  if (command == "budget") return bench_budget(argc - 1, argv + 1);
   if (command == "--help" || command == "-h") {
-    std::cout << "Usage: " << kUsage << "\nstrata-bench kernels --help and strata-bench io --help list the options.\n";
+    std::cout << "Usage: " << kUsage << "\nEach of them has --help: strata-bench budget --help.\n";
     return 0;
   }
   if (command == "--version") {
     std::cout << version_text("strata-bench");
     return 0;
   }
-  throw UsageError("'" + command + "' is not a benchmark: use strata-bench kernels or strata-bench io");
+  throw UsageError("'" + command + "' is not a benchmark: use strata-bench kernels, io or budget");
 }
 
 }  // namespace
