@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "engine/calibration.hpp"
 #include "engine/evaluation.hpp"
 #include "engine/inference.hpp"
 #include "engine/plan.hpp"
@@ -51,8 +52,9 @@ Result train(const Store& store, const TrainOptions& options, bool planned = fal
   Session<float>& session = engine.session;
   auto method = make_method<float>(session);
   if (planned) {
+    Calibration<float> calibration(session);
     (void)plan_schedule<float>(
-        session, *method, [&] { evaluate_logits(session, *method); }, 0, Rates{});
+        session, *method, [&] { evaluate_logits(session, *method); }, calibration);
   }
   session.schedule.start_preparation();
   method->prepare();
