@@ -185,7 +185,6 @@ double Calibration<T>::product(std::size_t cols, Codec codec) {
     if (!session_.graph.resident()) own.emplace(session_.graph.open_shard(false, index));
     const Shard& shard = own ? *own : session_.graph.open_shards(false)[index];
     const std::size_t rows = std::min<std::size_t>(shard.info().rows, 16 * kChunkRows);
-    edges += static_cast<double>(shard.info().edges) * static_cast<double>(rows) / shard.info().rows;
     std::vector<std::uint32_t> to_row(shard.locals().begin(), shard.locals().end());
     for (std::uint32_t& row : to_row) row = static_cast<std::uint32_t>(row % table_rows);
     const auto work = [&](std::size_t chunk, std::size_t slot) {
@@ -197,7 +196,10 @@ double Calibration<T>::product(std::size_t cols, Codec codec) {
     const auto all = [&] {
       session_.workers.ordered(divide_up(rows, kChunkRows), {.before = {}, .work = work, .reduce = {}});
     };
-    seconds += seconds_of(all);
+    const double taken = seconds_of(all);
+    if (i == 0 && shards > 1) continue;  // met cold caches
+    seconds += taken;
+    edges += static_cast<double>(shard.info().edges) * static_cast<double>(rows) / shard.info().rows;
   }
   return edges > 0 ? seconds / edges : 0;
 }

@@ -56,6 +56,7 @@ class SchedulePlanner {
   // Limits that cut the products differently: what memory allows, and less, down to one panel.
   [[nodiscard]] std::vector<std::uint64_t> gather_limits(std::uint64_t most) const {
     std::set<std::uint64_t> limits{most};
+    if (session_.plan.fits) return {most};
     for (std::size_t l = 1; l < session_.model.layers.size(); ++l) {
       const LayerSpec& layer = session_.model.layers[l];
       if (!layer.aggregates()) continue;
