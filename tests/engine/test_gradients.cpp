@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "engine/inference.hpp"
 #include "engine/layer_pass.hpp"
 #include "engine/methods/full.hpp"
 #include "engine/methods/sweep.hpp"
@@ -130,6 +131,13 @@ void check_full_batch(const Case& c, Reach reach) {
   CHECK(relative_difference(exact.gradients, dense.gradients) < 1e-12);
   const std::vector<NodeId> split = nodes_of_splits(graph);
   CHECK(relative_difference(rows_of_nodes<double>(method.logits(), split), rows_of(dense.x.back(), split)) < 1e-12);
+  {
+    const std::vector<NodeId> all = every_node(engine.session.nodes());
+    const Inference<double> inference(engine.session, all, true);
+    CHECK(relative_difference(rows_of_nodes<double>(inference.logits(), all), dense.x.back().v) < 1e-12);
+    const Dense& last_hidden = dense.x[dense.x.size() - 2];
+    CHECK(relative_difference(rows_of_nodes<double>(inference.embeddings(), all), last_hidden.v) < 1e-12);
+  }
   std::vector<double> numeric(exact.gradients.size());
   const double step = 1e-6;
   for (std::size_t i = 0; i < numeric.size(); ++i) {
