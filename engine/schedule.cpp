@@ -81,8 +81,12 @@ bool Schedule::Scope::begin() {
       stores_[u]->set_retention(use.first_panel, use.panels, {Retention::Mode::passing, 0, false});
       continue;
     }
-    const std::vector<Retention>& panels = schedule_.retention_[pass_].at(u);
-    for (std::size_t p = 0; p < use.panels; ++p) stores_[u]->set_retention(use.first_panel + p, 1, panels.at(p));
+    std::vector<Retention>& panels = schedule_.retention_[pass_].at(u);
+    for (std::size_t p = 0; p < use.panels; ++p) {
+      // Explicit batches may come back to a chunk where the method's own, which the plan has seen, do not.
+      panels.at(p).later = panels[p].later || (panels[p].drop && use.scattered);
+      stores_[u]->set_retention(use.first_panel + p, 1, panels[p]);
+    }
   }
   return true;
 }

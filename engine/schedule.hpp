@@ -68,6 +68,8 @@ class Schedule {
   void start_epoch(std::uint32_t epoch) {  // from 1
     if (planned()) cursor_ = epoch_begins_[(epoch - 1) % epoch_begins_.size()];
   }
+  // What follows in this epoch is not in the plan: nothing more is dropped in it.
+  void leave_plan() { cursor_ = passes_.size(); }
   // From now on no pass is the plan's: nothing more is dropped.
   void suspend() { suspended_ = true; }
   [[nodiscard]] bool planned() const { return !passes_.empty(); }
