@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <cstring>
 #include <mutex>
+#include <sstream>
 #include <vector>
 
 #include "engine/layer_pass.hpp"
@@ -76,25 +77,31 @@ double Calibration<T>::seconds_each(const std::string& what) {
   return known_[what] = measure(what);
 }
 
-// The names that the passes give: "forward 2", "backward 3 with inputs", "project back 2", "edges 128 fp16", "rows out
-// 32", "copied bytes".
+// The names that the passes give: "forward 2", "backward 3 with inputs", "edges 128 fp16", ...
 template <class T>
 double Calibration<T>::measure(const std::string& what) {
-  if (what == "copied bytes") return copy();
-  const std::size_t digits = what.find_first_of("0123456789");
-  STRATA_ASSERT(digits != std::string::npos && digits > 0);
-  const std::string kind = what.substr(0, digits - 1);
-  std::size_t length = 0;
-  const std::size_t number = std::stoul(what.substr(digits), &length);
-  const std::string rest = what.substr(digits + length);
+  std::istringstream words(what);
+  std::string kind, codec_word, word;
+  std::size_t number = 0;
+  words >> kind;
+  while (words >> word) {
+    if (number == 0 && word.find_first_not_of("0123456789") == std::string::npos) {
+      number = std::stoul(word);
+    } else if (number == 0) {
+      kind += " " + word;
+    } else if (codec_word.empty()) {
+      codec_word = word;
+    }
+  }
+  if (kind == "copied bytes") return copy();
   if (kind == "edges") {
     Codec codec = Codec::fp32;
-    static_cast<void>(parse_codec(rest.substr(1).c_str(), codec));
+    static_cast<void>(parse_codec(codec_word.c_str(), codec));
     return product(number, codec);
   }
   if (kind == "rows out") return copy() * static_cast<double>(number) * 2 * sizeof(T);
   STRATA_ASSERT(number >= 1 && number <= session_.model.layers.size());
-  return dense(kind + rest, number - 1);
+  return dense(codec_word == "with" ? kind + " with inputs" : kind, number - 1);
 }
 
 // The pass itself, on row stores of a few chunks.
@@ -135,10 +142,6 @@ double Calibration<T>::dense(const std::string& kind, std::size_t layer) {
       project_forward<T>(session_, layer, x, RowSink<T>{&y, nullptr, true, 0});
       return;
     }
-    if (kind == "project back") {
-      project_backward<T>(session_, layer, x, dz, {}, dx);
-      return;
-    }
     BackwardPass<T> pass;
     pass.layer = layer;
     pass.map = &map;
@@ -151,6 +154,7 @@ double Calibration<T>::dense(const std::string& kind, std::size_t layer) {
     if (kind.ends_with("with inputs") && spec.has_root()) pass.dx = &dx;
     static_cast<void>(backward_pass<T>(session_, pass));
   };
+  if (kind == "project back") return 0;
   const double seconds = best_of_two(run) / static_cast<double>(rows);
   for (std::size_t g = 0; g < session_.parameters.groups(); ++g) session_.parameters.zero_gradients(g);
   return seconds;

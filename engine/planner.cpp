@@ -46,6 +46,7 @@ class SchedulePlanner {
     session_.spmm_memory.gather_limit = best->gather_limit;
     if (best->graph_resident) session_.graph.make_resident();
     best->plan.floor = floor();
+    if (session_.plan.fits) session_.schedule.keep_unknown();
     session_.schedule.set(std::move(best->passes), std::move(best->cache.retention), std::move(best->epoch_begins));
     return std::move(best->plan);
   }

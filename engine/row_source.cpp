@@ -73,7 +73,7 @@ void read_nodes(const RowSource& source, std::span<const NodeId> nodes, MatrixVi
   std::uint32_t rows[kChunkRows];
   STRATA_ASSERT(nodes.size() <= kChunkRows);
   const std::span<std::uint32_t> mapped = std::span(rows).first(nodes.size());
-  source.map->rows_of(nodes, source.eval == nullptr, mapped);
+  source.map->rows_of(nodes, source.eval == nullptr, mapped);  // a lone train part: others have no row
   read_split(source, mapped, first_panel, out);
 }
 

@@ -78,23 +78,19 @@ bool Schedule::Scope::begin() {
   for (std::size_t u = 0; u < stores_.size(); ++u) {
     const StoreUse& use = record_.uses[u];
     if (pass_ == kUnknown) {
-      stores_[u]->set_retention(use.first_panel, use.panels, {Retention::Mode::passing, 0, false});
+      stores_[u]->set_retention(use.first_panel, use.panels, schedule_.unknown_);
       continue;
     }
-    std::vector<Retention>& panels = schedule_.retention_[pass_].at(u);
-    for (std::size_t p = 0; p < use.panels; ++p) {
-      // Explicit batches may come back to a chunk where the method's own, which the plan has seen, do not.
-      panels.at(p).later = panels[p].later || (panels[p].drop && use.scattered);
-      stores_[u]->set_retention(use.first_panel + p, 1, panels[p]);
-    }
+    const std::vector<Retention>& panels = schedule_.retention_[pass_].at(u);
+    for (std::size_t p = 0; p < use.panels; ++p) stores_[u]->set_retention(use.first_panel + p, 1, panels.at(p));
   }
   return true;
 }
 
-// What the pass may have pinned several times and nobody reads again.
-void Schedule::Scope::give_up() const {
+// What could not be dropped at its first unpin, for the pass might have come back to it.
+void Schedule::Scope::give_up_rows() {
   for (std::size_t u = 0; u < stores_.size(); ++u) {
-    const std::vector<Retention>& panels = schedule_.retention_[pass_].at(u);
+    const std::vector<Retention>& panels = schedule_.retention_[pass_][u];
     for (std::size_t p = 0; p < panels.size(); ++p) {
       if (panels[p].drop && panels[p].later) stores_[u]->give_up(record_.uses[u].first_panel + p, 1);
     }
@@ -106,7 +102,7 @@ Schedule::Scope::~Scope() {
   const double seconds = std::chrono::duration<double>(Clock::now() - begin_).count();
   if (Timeline::recording()) Timeline::add("pass", record_.name, Timeline::now() - seconds, Timeline::now());
   if (pass_ == kUnknown) return;
-  give_up();
+  give_up_rows();
   PassMeasured& measured = schedule_.measured_[pass_];
   const TierCounters after = buffers_.counters();
   ++measured.runs;

@@ -68,10 +68,15 @@ class Schedule {
   void start_epoch(std::uint32_t epoch) {  // from 1
     if (planned()) cursor_ = epoch_begins_[(epoch - 1) % epoch_begins_.size()];
   }
-  // What follows in this epoch is not in the plan: nothing more is dropped in it.
-  void leave_plan() { cursor_ = passes_.size(); }
   // From now on no pass is the plan's: nothing more is dropped.
   void suspend() { suspended_ = true; }
+  // The run will not follow the plan: the stores guess what to keep, and nothing is measured.
+  void discard() {
+    passes_.clear();
+    retention_.clear();
+  }
+  // Everything fits memory: passes that the plan does not know leave their rows there as well.
+  void keep_unknown() { unknown_ = {}; }
   [[nodiscard]] bool planned() const { return !passes_.empty(); }
   [[nodiscard]] const std::vector<PassRecord>& passes() const { return passes_; }
   [[nodiscard]] const std::vector<PassMeasured>& measured() const { return measured_; }
@@ -81,7 +86,8 @@ class Schedule {
   [[nodiscard]] std::size_t find(const std::string& name);
 
   bool recording_ = false, suspended_ = false;
-  std::vector<PassRecord> passes_;  // the plan's, or those recorded so far
+  Retention unknown_{Retention::Mode::passing, 0, false};  // of the stores that an unknown pass uses
+  std::vector<PassRecord> passes_;                         // the plan's, or those recorded so far
   std::vector<PassRetention> retention_;
   std::vector<PassMeasured> measured_;
   std::vector<std::size_t> epoch_begins_;
@@ -111,8 +117,8 @@ class Schedule::Scope {
   [[nodiscard]] bool begin();
 
  private:
+  void give_up_rows();
   using Clock = std::chrono::steady_clock;
-  void give_up() const;
   Schedule& schedule_;
   const BufferManager& buffers_;
   PassRecord record_;

@@ -108,14 +108,14 @@ bool BufferManager::State::write_back(Lock& lock, BufferedStore& store, std::siz
     throw;
   }
   finish();
+  counters.bytes_written += slot.size();
+  if (tile.dropped) {
+    if (tile.pins == 0) put_out(tile);
+    return false;
+  }
   tile.checksum = sum;
   tile.on_disk = true;
   tile.dirty = false;
-  counters.bytes_written += slot.size();
-  if (tile.dropped && tile.pins == 0) {
-    put_out(tile);
-    return false;
-  }
   return !kept;
 }
 

@@ -95,6 +95,7 @@ void RowStore::pin_update(std::size_t chunk, std::size_t panel, std::size_t coun
 }
 
 bool RowStore::prefetch(std::size_t chunk, std::size_t panel, std::size_t count) const {
+  STRATA_ASSERT(chunk < shape_.chunks() && panel + count <= shape_.panels());
   BufferManager::State::Lock lock(manager_->state_->mutex);
   return manager_->state_->prefetch(lock, id_, chunk, panel, count, true);
 }
@@ -106,16 +107,7 @@ void RowStore::set_retention(std::size_t panel, std::size_t count, const Retenti
   std::fill_n(all.begin() + static_cast<std::ptrdiff_t>(panel), count, retention);
 }
 
-void RowStore::give_up(std::size_t panel, std::size_t count) const {
-  const std::lock_guard lock(manager_->state_->mutex);
-  BufferedStore& store = *manager_->state_->stores[id_];
-  for (std::size_t index = 0; index < store.tiles.size(); ++index) {
-    const std::size_t of = store.panel_of(index);
-    if (of < panel || of >= panel + count) continue;
-    Tile& tile = store.tiles[index];
-    if (tile.pins == 0 && tile.state != TileState::reading) manager_->state_->drop(tile);
-  }
-}
+void RowStore::give_up(std::size_t panel, std::size_t count) const { manager_->state_->give_up(id_, panel, count); }
 
 BufferManager::BufferManager(MemoryBudget& budget, Options options)
     : state_(std::make_unique<State>(budget, std::move(options))) {
@@ -219,7 +211,7 @@ std::span<std::byte> BufferManager::State::pin(Lock& lock, TileKey key, Access a
       hit = false;
       bring_in(lock, key, access);
       break;
-    } else if (tile.unchecked) {
+    } else if (tile.unchecked && access != Access::overwrite) {
       check_arrived(lock, key);
     } else {
       break;
@@ -238,6 +230,7 @@ std::span<std::byte> BufferManager::State::pin(Lock& lock, TileKey key, Access a
   if (access != Access::read) {
     tile.dirty = tile.pinned_to_write = true;
     tile.dropped = false;
+    tile.unchecked = false;  // what was read ahead does not matter to who overwrites it
   }
   touch(store, tile);
   return tile.memory.bytes().first(store.content_bytes(key.tile));
@@ -296,13 +289,13 @@ bool BufferManager::State::settle(TileKey key) {
   const Retention& retention = store.retention[store.panel_of(key.tile)];
   if (retention.mode == Retention::Mode::automatic) return false;
   if (retention.mode == Retention::Mode::planned) {
-    if (retention.drop && retention.later) {
-      tile.kept = false;
-      return false;
-    }
-    if (retention.drop) {
+    if (retention.drop && !retention.later) {
       drop(tile);
       return false;
+    }
+    if (retention.drop && tile.dirty && tile.state == TileState::resident) {
+      tile.kept = false;
+      return false;  // until RowStore::give_up(); only if memory is needed before, it goes to the disk
     }
     tile.kept = Retention::keeps(retention.keep, store.chunk_of(key.tile));
   }
@@ -332,6 +325,20 @@ void BufferManager::State::drop(Tile& tile) {
   tile.dirty = tile.on_disk = tile.kept = false;
   tile.dropped = true;
   if (tile.state == TileState::resident) put_out(tile);
+}
+
+void BufferManager::State::give_up(std::uint32_t id, std::size_t panel, std::size_t count) {
+  const std::lock_guard lock(mutex);
+  BufferedStore& store = *stores[id];
+  STRATA_ASSERT(!store.reader && panel + count <= store.shape.panels());
+  for (std::size_t chunk = 0; chunk < store.shape.chunks(); ++chunk) {
+    for (std::size_t p = panel; p < panel + count; ++p) {
+      Tile& tile = store.tiles[chunk * store.shape.panels() + p];
+      STRATA_ASSERT(tile.pins == 0);
+      if (tile.state != TileState::reading) drop(tile);
+    }
+  }
+  announce();
 }
 
 void BufferManager::State::put_out(Tile& tile) {

@@ -45,7 +45,7 @@ struct Retention {
   Mode mode = Mode::automatic;
   double keep = 0;
   bool drop = false;   // planned: nobody reads it again before it is overwritten
-  bool later = false;  // with drop: but for this very use, which may pin it again; give_up() ends that
+  bool later = false;  // with drop: this very use may pin it again; RowStore::give_up() ends it
 
   // The chunks that stay are spread evenly, and those of a smaller fraction are among those of a larger one.
   [[nodiscard]] static bool keeps(double fraction, std::size_t chunk) {
@@ -126,7 +126,8 @@ class RowStore {
 
   // For panels [panel, panel + count), from the next unpin on.
   void set_retention(std::size_t panel, std::size_t count, const Retention& retention) const;
-  // Of these panels nobody reads a row again before it is overwritten. No pins are held.
+
+  // Nobody reads these panels again before they are overwritten. None of their tiles may be pinned.
   void give_up(std::size_t panel, std::size_t count) const;
 
  private:

@@ -190,6 +190,7 @@ struct BufferManager::State {
   [[nodiscard]] bool settle(TileKey key);
   void release(TileKey key, Tile& tile);
   void drop(Tile& tile);
+  void give_up(std::uint32_t id, std::size_t panel, std::size_t count);
   void touch(BufferedStore& store, Tile& tile);
   void add_resident(TileKey key, Tile& tile);
   [[nodiscard]] Buffer remove_resident(Tile& tile);  // its memory

@@ -68,6 +68,7 @@ void File::read_at(std::uint64_t offset, std::span<std::byte> to) const {
   while (!to.empty()) {
     std::size_t count = to.size();
     const Fault fault = next_fault("read");
+    if (fault == Fault::kill) kill_this_process();
     if (fault == Fault::short_count) count = shortened(count, direct_);
     const ssize_t got = fails(fault) ? -1 : ::pread(fd_, to.data(), count, static_cast<off_t>(offset));
     if (got < 0) {

@@ -34,7 +34,6 @@ EpochReport FullMethod<T>::train_epoch(std::uint32_t epoch, const EpochBatches* 
     if (batches != nullptr && ((*batches)[i].group != "all" || (*batches)[i].nodes.size() != session_.nodes())) {
       throw UsageError("--batch-file: method full takes steps of group \"all\" with every node");
     }
-    if (i > 0) session_.schedule.leave_plan();  // it knows of one step an epoch
     const Masks masks{session_.model.has_dropout(), session_.options.seed,
                       static_cast<std::uint32_t>(this->global_step_)};
     const PassTotals totals = step_gradients(masks, observer);

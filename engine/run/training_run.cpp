@@ -75,6 +75,7 @@ TrainingRun::TrainingRun(const TrainOptions& options, const Store& store, const 
   Calibration<float> calibration(*session_);
   schedule_plan_ = plan_schedule<float>(
       *session_, *method_, [this] { static_cast<void>(evaluate_splits()); }, calibration);
+  if (!options.batch_file.empty()) session_->schedule.discard();  // other batches, other numbers of steps
 }
 
 void TrainingRun::load_initial() {

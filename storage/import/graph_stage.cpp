@@ -142,8 +142,7 @@ std::size_t GraphStage::group_end(std::size_t first, std::span<const std::uint32
     entries += entries_of(shards_[last], raw_degrees);
     largest = std::max<std::uint64_t>(largest, shards_[last].count);
     for (NodeId row = 0; row < shards_[last].count; row += kSegmentRows) {
-      const auto count =
-          static_cast<NodeId>(std::min<std::size_t>(kSegmentRows, shards_[last].count - row));
+      const auto count = static_cast<NodeId>(std::min<std::size_t>(kSegmentRows, shards_[last].count - row));
       segment = std::max(segment, entries_of({shards_[last].first + row, count, 0}, raw_degrees));
     }
     const std::uint64_t needed =
