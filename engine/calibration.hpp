@@ -17,7 +17,9 @@ struct DiskRates {
 template <class T>
 class Calibration {
  public:
-  explicit Calibration(Session<T>& session) : session_(session) {}
+  // disk: known already, not to be measured.
+  explicit Calibration(Session<T>& session, const DiskRates* disk = nullptr)
+      : session_(session), disk_(disk != nullptr ? *disk : DiskRates{}), disk_known_(disk != nullptr) {}
   // Of one unit of work, all workers together; 0 for what takes no time worth counting.
   [[nodiscard]] double seconds_each(const std::string& what);
   // Of the disk below --cache-dir (or the nearest directory above it that exists); measured once, only if asked.

@@ -16,7 +16,8 @@ struct RowSource {
   RowSource() = default;
   // Row i belongs to the pass's row i.
   RowSource(const RowStore& rows) : store(&rows) {}
-  // Rows by node: `rows` holds the map's train part, `others` (or null) its eval part.
+  // Rows by node: `rows` holds the map's train part, `others` its eval part; null: nobody has rows for those nodes, as
+  // for gradients, which evaluation has none of.
   RowSource(const RowStore& rows, const RowMap& order, const RowStore* others)
       : store(&rows), map(&order), eval(others) {}
   [[nodiscard]] explicit operator bool() const { return store != nullptr; }

@@ -51,6 +51,15 @@ void Schedule::Scope::use(const RowStore& store, std::size_t first_panel, std::s
   const std::size_t all = store.shape().chunks();
   if (panels == 0 || all == 0) return;
   const double share = static_cast<double>(std::min(chunks, all)) / static_cast<double>(all);
+  for (std::size_t u = 0; u < stores_.size() && kind == StoreUse::Kind::read; ++u) {
+    StoreUse& known = record_.uses[u];
+    if (stores_[u] != &store || known.kind != kind || known.first_panel != first_panel || known.panels != panels) {
+      continue;
+    }
+    known.scattered = true;  // read twice, in turns: the first may not end it
+    known.share = std::max(known.share, share);
+    return;
+  }
   record_.uses.push_back(
       {store.name(), store.shape(), store.is_attached(), first_panel, panels, kind, scattered, share});
   stores_.push_back(&store);

@@ -84,10 +84,11 @@ void IgluMethod<T>::refresh_x() {
   if (alternate()) std::ranges::copy(session_.parameters.values(), frozen_parameters_.begin());
 }
 
-// The stale X that an evaluation overwrote, from the parameters that it belongs to.
+// The stale X that an evaluation overwrote, from the parameters that it belongs to. The plan reckons with an evaluation
+// after every epoch and so drops what it would overwrite, even where the epoch before had none.
 template <class T>
 void IgluMethod<T>::restore_frozen_x() {
-  if (!frozen_x_lost_) return;
+  if (!frozen_x_lost_ && !session_.schedule.planned()) return;
   std::ranges::swap_ranges(session_.parameters.values(), frozen_parameters_.span());
   sweep_hidden(SweepParts::train);
   std::ranges::swap_ranges(session_.parameters.values(), frozen_parameters_.span());

@@ -3,55 +3,11 @@
 
 #include <algorithm>
 
-#include "engine/plan.hpp"
 #include "kernels/base/error.hpp"
-#include "tests/engine/fixture.hpp"
+#include "tests/engine/runs.hpp"
 
 namespace strata::test {
 namespace {
-
-struct Result {
-  std::vector<float> parameters, logits;
-  TierCounters counters;
-  std::uint64_t peak = 0;
-  bool operator==(const Result& o) const { return parameters == o.parameters && logits == o.logits; }
-};
-
-Result train(const Store& store, const TrainOptions& options) {
-  Engine<float> engine(store, options);
-  auto method = make_method<float>(engine.session);
-  method->prepare();
-  for (std::uint32_t epoch = 1; epoch <= 3; ++epoch) {
-    (void)method->train_epoch(epoch, nullptr, {});
-    if (options.eval_every == 1) (void)method->logits();
-  }
-  Result result;
-  result.logits = all_rows<float>(method->logits());
-  const auto values = engine.session.parameters.values();
-  result.parameters.assign(values.begin(), values.end());
-  result.counters = engine.session.buffers.counters();
-  result.peak = engine.budget.peak();
-  return result;
-}
-
-std::uint64_t least_budget(const Store& store, const TrainOptions& options) {
-  const Model model = build_model(options.model, options.method, store.info().feature_dim, store.info().classes);
-  return plan_memory(options, store.info(), model, options.threads).least;
-}
-
-TrainOptions options_for(MethodKind method, ModelKind model, const std::filesystem::path& directory) {
-  TrainOptions o = base_options(directory, false);
-  o.method = method;
-  o.model.kind = model;
-  o.model.hidden = 48;  // a whole panel and half of one
-  o.model.activation = Activation::relu;
-  o.model.norm = NormKind::layer;
-  o.model.dropout = 0.3;
-  o.model.input_dropout = 0.2;
-  o.optimizer.kind = OptimizerKind::adam;
-  o.batch_size = 2048;
-  return o;
-}
 
 void make_directed_store(const std::filesystem::path& path) {
   TinyStoreOptions o;
@@ -78,8 +34,9 @@ TEST_CASE("budget, threads and evaluation rhythm change no bit") {
         const std::uint64_t least = least_budget(store, options);
         for (const std::uint64_t budget : {least, least + least / 2, std::uint64_t{1} << 30}) {
           options.host_memory = budget;
-          options.eval_every = threads == 2 ? 0 : 1;
-          const Result result = train(store, options);
+          options.eval_every = threads - 1;
+          options.prefetch = budget == least || threads != 2;
+          const Result result = train(store, options, threads == 3);
           CHECK(result == memory);
           CHECK(result.peak <= budget);
           if (budget == least) CHECK(result.counters.bytes_written > 0);
@@ -87,34 +44,6 @@ TEST_CASE("budget, threads and evaluation rhythm change no bit") {
       }
     }
   }
-}
-
-// Every order, refresh and residual of the methods, on a model it works with.
-struct Mode {
-  MethodKind method;
-  ModelKind model;
-  ResidualKind residual;
-  IgluOrder order = IgluOrder::inverted;
-  IgluRefresh refresh = IgluRefresh::once;
-};
-const std::vector<Mode> kModes = {
-    {MethodKind::full, ModelKind::gcn, ResidualKind::add2},
-    {MethodKind::full, ModelKind::sage, ResidualKind::add},
-    {MethodKind::iglu, ModelKind::sage, ResidualKind::add2, IgluOrder::inverted, IgluRefresh::alternate},
-    {MethodKind::iglu, ModelKind::gcn, ResidualKind::add, IgluOrder::inverted, IgluRefresh::twice},
-    {MethodKind::iglu, ModelKind::gcn, ResidualKind::none, IgluOrder::backprop, IgluRefresh::once},
-    {MethodKind::iglu, ModelKind::gcn, ResidualKind::add2, IgluOrder::backprop, IgluRefresh::alternate},
-    {MethodKind::iglu, ModelKind::sage, ResidualKind::add, IgluOrder::backprop, IgluRefresh::twice},
-    {MethodKind::iglu, ModelKind::mlp, ResidualKind::add, IgluOrder::backprop, IgluRefresh::alternate},
-    {MethodKind::sgc, ModelKind::gcn, ResidualKind::none}};
-
-TrainOptions options_for(const Mode& mode, const std::filesystem::path& directory) {
-  TrainOptions o = options_for(mode.method, mode.model, directory);
-  o.model.residual = mode.residual;
-  o.model.layers = mode.residual == ResidualKind::add2 ? 4 : 3;
-  o.iglu_order = mode.order;
-  o.iglu_refresh = mode.refresh;
-  return o;
 }
 
 TEST_CASE("nor in any order, refresh frequency or residual, nor for sgc") {

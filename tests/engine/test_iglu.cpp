@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/inference.hpp"
 #include "engine/methods/iglu.hpp"
 #include "tests/engine/fixture.hpp"
 #include "tests/support/dense_model.hpp"
@@ -71,29 +72,46 @@ std::vector<double> slice(const std::vector<double>& all, std::pair<std::size_t,
           all.begin() + static_cast<std::ptrdiff_t>(range.second)};
 }
 
+// Active sets of most of the nodes, of other nodes in every layer, or of all.
+std::vector<TinyStoreOptions> stores() {
+  TinyStoreOptions wide, small, whole;
+  wide.undirected = small.undirected = false;
+  small.labelled = 0.2;
+  small.edges = 45;
+  whole.all_train = true;
+  return {wide, small, whole};
+}
+
+void check_exact_epoch(const Setting& s, const TinyStoreOptions& o) {
+  TempDir dir;
+  const TinyGraph graph = make_tiny_store(dir.path() / "store", o);
+  const Store store(dir.path() / "store");
+  TrainOptions options = iglu_options(s, dir.path());
+  options.optimizer.lr = 0;  // nothing moves: all of the epoch's gradients are at the initial parameters
+  Engine<double> engine(store, options);
+  IgluMethod<double> method(engine.session);
+  method.prepare();
+  const DenseRun dense = run_dense(engine.session.model, engine.session.parameters, graph, o.multilabel, 1.0);
+  method.refresh_alpha();
+  for (std::size_t l = 0; l + 1 < engine.session.model.layers.size(); ++l) {
+    const RowMap& map = engine.session.rows(l);
+    const std::vector<double> active = rows_of(dense.alpha[l], members(map, RowPart::train));
+    CHECK(relative_difference(all_rows<double>(method.alpha(l)), active) < 1e-12);
+    CHECK(all_zero(rows_of(dense.alpha[l], nodes_outside(map, true))));
+    CHECK(map.is_identity() == o.all_train);
+  }
+  const auto gradients = epoch_gradients(engine.session, method);
+  for (std::size_t g = 0; g < gradients.size(); ++g) {
+    CHECK(relative_difference(gradients[g], slice(dense.gradients, engine.session.parameters.group_range(g))) < 1e-12);
+  }
+}
+
 TEST_CASE("alpha and gradients before any update equal full backpropagation (checks 8 and 14)") {
   for (const Setting& s : all_settings()) {
-    for (const bool multilabel : {false, true}) {
-      TempDir dir;
-      TinyStoreOptions o;
-      o.undirected = false;
-      o.multilabel = multilabel;
-      const TinyGraph graph = make_tiny_store(dir.path() / "store", o);
-      const Store store(dir.path() / "store");
-      TrainOptions options = iglu_options(s, dir.path());
-      options.optimizer.lr = 0;  // nothing moves: all of the epoch's gradients are at the initial parameters
-      Engine<double> engine(store, options);
-      IgluMethod<double> method(engine.session);
-      method.prepare();
-      const DenseRun dense = run_dense(engine.session.model, engine.session.parameters, graph, multilabel, 1.0);
-      method.refresh_alpha();
-      for (std::size_t l = 0; l + 1 < engine.session.model.layers.size(); ++l) {
-        CHECK(relative_difference(all_rows<double>(method.alpha(l)), dense.alpha[l].v) < 1e-12);
-      }
-      const auto gradients = epoch_gradients(engine.session, method);
-      for (std::size_t g = 0; g < gradients.size(); ++g) {
-        CHECK(relative_difference(gradients[g], slice(dense.gradients, engine.session.parameters.group_range(g))) <
-              1e-12);
+    for (TinyStoreOptions o : stores()) {
+      for (const bool multilabel : {false, true}) {
+        o.multilabel = multilabel;
+        check_exact_epoch(s, o);
       }
     }
   }
@@ -101,9 +119,9 @@ TEST_CASE("alpha and gradients before any update equal full backpropagation (che
 
 // Relative error of every group's gradient in one epoch at rate `lr`, against the exact gradient at the
 // parameters the group saw when it stepped, by group.
-std::vector<double> staleness_errors(const Setting& s, double lr) {
+std::vector<double> staleness_errors(const Setting& s, const TinyStoreOptions& o, double lr) {
   TempDir dir;
-  const TinyGraph graph = make_tiny_store(dir.path() / "store", TinyStoreOptions{});
+  const TinyGraph graph = make_tiny_store(dir.path() / "store", o);
   const Store store(dir.path() / "store");
   TrainOptions options = iglu_options(s, dir.path());
   options.optimizer.lr = lr;
@@ -132,96 +150,128 @@ void check_proportional(const std::vector<double>& coarse, const std::vector<dou
 
 TEST_CASE("inverted order: layer 1's gradient is exact, the others' error is proportional to the rate (check 9)") {
   for (const Setting& s : settings(IgluOrder::inverted)) {
-    const std::vector<double> coarse = staleness_errors(s, 1e-5);
-    const std::vector<double> fine = staleness_errors(s, 1e-6);
-    REQUIRE(coarse.size() == fine.size());
-    CHECK(std::abs(coarse.front()) < 1e-12);
-    for (std::size_t g = 1; g + 1 < coarse.size(); ++g) check_proportional(coarse, fine, g);
-    CHECK(std::abs(coarse.back()) < 1e-12);  // the top group takes the fresh loss gradient
+    for (const TinyStoreOptions& o : stores()) {
+      const std::vector<double> coarse = staleness_errors(s, o, 1e-5);
+      const std::vector<double> fine = staleness_errors(s, o, 1e-6);
+      REQUIRE(coarse.size() == fine.size());
+      CHECK(std::abs(coarse.front()) < 1e-12);
+      for (std::size_t g = 1; g + 1 < coarse.size(); ++g) check_proportional(coarse, fine, g);
+      CHECK(std::abs(coarse.back()) < 1e-12);  // the top group takes the fresh loss gradient
+    }
   }
 }
 
 // The layer below the top is exact as well: its alpha comes from the top's new weights, and no X below has changed yet.
 TEST_CASE("backprop order: the top group's gradient is exact, those further down err in proportion (check 9)") {
   for (const Setting& s : settings(IgluOrder::backprop)) {
-    const std::vector<double> coarse = staleness_errors(s, 1e-5);
-    const std::vector<double> fine = staleness_errors(s, 1e-6);
-    const std::size_t top = coarse.size() - 1;
-    CHECK(std::abs(coarse[top]) < 1e-12);
-    CHECK(std::abs(coarse[top - 1]) < 1e-12);
-    for (std::size_t g = 0; g + 1 < top; ++g) check_proportional(coarse, fine, g);
+    for (const TinyStoreOptions& o : stores()) {
+      const std::vector<double> coarse = staleness_errors(s, o, 1e-5);
+      const std::vector<double> fine = staleness_errors(s, o, 1e-6);
+      const std::size_t top = coarse.size() - 1;
+      CHECK(std::abs(coarse[top]) < 1e-12);
+      CHECK(std::abs(coarse[top - 1]) < 1e-12);
+      for (std::size_t g = 0; g + 1 < top; ++g) check_proportional(coarse, fine, g);
+    }
   }
 }
 
-Dense dense_rows(const RowStore& rows) {
-  Dense d(rows.shape().rows, rows.shape().cols);
-  d.v = all_rows<double>(rows);
-  return d;
+// What training reads at layer index l instead of X of the layer below.
+std::vector<double> frozen(Session<double>& session, IgluMethod<double>& method, std::size_t l) {
+  return rows_read<double>(method.rows().inputs(l).z, PassRows(session.rows(l), RowPart::train));
+}
+
+void check_backprop_alphas(const Setting& s, const TinyStoreOptions& o) {
+  TempDir dir;
+  const TinyGraph graph = make_tiny_store(dir.path() / "store", o);
+  const Store store(dir.path() / "store");
+  TrainOptions options = iglu_options(s, dir.path());
+  options.optimizer.lr = 1e-3;
+  options.batch_size = 20;
+  Engine<double> engine(store, options);
+  Session<double>& session = engine.session;
+  const Model& model = session.model;
+  IgluMethod<double> method(session);
+  method.prepare();
+  const std::size_t top = model.layers.size() - 1;
+  const std::vector<Dense> x = run_dense(model, session.parameters, graph, false, 1.0).x;  // what is cached
+  std::vector<std::vector<double>> z;  // what the layers above the first read
+  for (std::size_t l = 0; l < top; ++l) {
+    z.push_back(frozen(session, method, l + 1));
+    if (!method.rows().stores_x(l)) continue;
+    CHECK(relative_difference(all_rows<double>(method.rows().x(l)),
+                              rows_of(x[l], members(session.rows(l), RowPart::train))) < 1e-12);
+  }
+  const auto alpha = [&](std::size_t l) { return scattered(method.alpha(l), session.rows(l)); };
+  std::size_t l = top;
+  StepObserver<double> observer;
+  observer.before_step = [&](const StepEvent& event, const Parameters<double>& p) {
+    if (event.group == model.group_names[l]) return;
+    REQUIRE(l > 0);
+    REQUIRE(event.group == model.group_names[--l]);  // from the top down, each layer once
+    for (std::size_t i = 0; i < top; ++i) CHECK(frozen(session, method, i + 1) == z[i]);
+    const Dense above = l + 1 < top ? alpha(l + 1) : Dense();
+    Dense exact = dense_gradient_below(model, p, graph, l + 1, x[l], l + 1 < top ? &above : nullptr);
+    const auto add = [&](const Dense& more) {
+      for (std::size_t i = 0; i < exact.v.size(); ++i) exact.v[i] += more.v[i];
+    };
+    if (model.layers[l + 1].skip == 1) add(above);
+    if (l + 2 < top && model.layers[l + 2].skip == 2) add(alpha(l + 2));
+    CHECK(relative_difference(alpha(l).v, exact.v) < 1e-12);
+  };
+  (void)method.train_epoch(1, nullptr, observer);
+  CHECK(l == 0);
+  // evaluation is exact under the present parameters
+  const DenseRun dense = run_dense(model, session.parameters, graph, false, 1.0);
+  const std::vector<NodeId> split = nodes_of_splits(graph), all = every_node(o.nodes);
+  CHECK(relative_difference(rows_of_nodes<double>(method.logits(), split), rows_of(dense.x.back(), split)) < 1e-12);
+  const Inference<double> inference(session, all, true);
+  CHECK(relative_difference(rows_of_nodes<double>(inference.logits(), all), dense.x.back().v) < 1e-12);
+  CHECK(relative_difference(rows_of_nodes<double>(inference.embeddings(), all), dense.x[top - 1].v) < 1e-12);
 }
 
 TEST_CASE("backprop order: each alpha is the exact gradient at the cached X under the new parameters (check 10)") {
   for (const Setting& s : settings(IgluOrder::backprop)) {
-    TempDir dir;
-    const TinyGraph graph = make_tiny_store(dir.path() / "store", TinyStoreOptions{});
-    const Store store(dir.path() / "store");
-    TrainOptions options = iglu_options(s, dir.path());
-    options.optimizer.lr = 1e-3;
-    options.batch_size = 20;
-    Engine<double> engine(store, options);
-    Session<double>& session = engine.session;
-    const Model& model = session.model;
-    IgluMethod<double> method(session);
-    method.prepare();
-    const std::size_t top = model.layers.size() - 1;
-    std::vector<Dense> x;
-    std::vector<std::vector<double>> z;  // what the layers above the first read
-    for (std::size_t l = 0; l < top; ++l) {
-      x.push_back(dense_rows(method.rows().exact_x(l)));
-      z.push_back(all_rows<double>(*method.rows().inputs(l + 1).z));
-    }
-    std::size_t l = top;
-    StepObserver<double> observer;
-    observer.before_step = [&](const StepEvent& event, const Parameters<double>& p) {
-      if (event.group == model.group_names[l]) return;
-      REQUIRE(l > 0);
-      REQUIRE(event.group == model.group_names[--l]);  // from the top down, each layer once
-      for (std::size_t i = 0; i < top; ++i) CHECK(all_rows<double>(*method.rows().inputs(i + 1).z) == z[i]);  // frozen
-      const Dense above = l + 1 < top ? dense_rows(method.alpha(l + 1)) : Dense();
-      Dense exact = dense_gradient_below(model, p, graph, l + 1, x[l], l + 1 < top ? &above : nullptr);
-      const auto add = [&](const Dense& more) {
-        for (std::size_t i = 0; i < exact.v.size(); ++i) exact.v[i] += more.v[i];
-      };
-      if (model.layers[l + 1].skip == 1) add(above);
-      if (l + 2 < top && model.layers[l + 2].skip == 2) add(dense_rows(method.alpha(l + 2)));
-      CHECK(relative_difference(all_rows<double>(method.alpha(l)), exact.v) < 1e-12);
-    };
-    (void)method.train_epoch(1, nullptr, observer);
-    CHECK(l == 0);
-    // evaluation is exact under the present parameters
-    const DenseRun dense = run_dense(model, session.parameters, graph, false, 1.0);
-    CHECK(relative_difference(all_rows<double>(method.logits()), dense.x.back().v) < 1e-12);
-    CHECK(relative_difference(all_rows<double>(method.embeddings()), dense.x[top - 1].v) < 1e-12);
+    for (const TinyStoreOptions& o : stores()) check_backprop_alphas(s, o);
   }
+}
+
+// Everything a sweep for evaluation fills, in one row.
+std::vector<float> swept(Session<float>& session, IgluMethod<float>& method) {
+  std::vector<float> all;
+  for (std::size_t l = 0; l < session.model.layers.size(); ++l) {
+    for (const RowPart part : {RowPart::train, RowPart::eval}) {
+      const PassRows rows(session.rows(l), part);
+      if (rows.count() == 0) continue;
+      const std::vector<float> z = rows_read<float>(method.rows().inputs(l, part).z, rows);
+      all.insert(all.end(), z.begin(), z.end());
+      if (!method.rows().stores_x(l)) continue;
+      const std::vector<float> x = rows_of_nodes<float>(method.rows().by_node(l), members(session.rows(l), part));
+      all.insert(all.end(), x.begin(), x.end());
+    }
+  }
+  return all;
 }
 
 TEST_CASE("after an inverted epoch the cached rows are a fresh forward, bit for bit (check 10)") {
   for (const Setting& s : settings(IgluOrder::inverted)) {
-    TempDir dir;
-    (void)make_tiny_store(dir.path() / "store", TinyStoreOptions{});
-    const Store store(dir.path() / "store");
-    TrainOptions options = iglu_options(s, dir.path());
-    options.codec = options.alpha_codec = Codec::fp32;
-    options.model.dropout = 0.4;
-    Engine<float> engine(store, options);
-    IgluMethod<float> method(engine.session);
-    method.prepare();
-    (void)method.train_epoch(1, nullptr, {});
-    (void)method.train_epoch(2, nullptr, {});
-    const std::vector<float> cached = all_rows<float>(method.logits());
-    const std::vector<float> hidden = all_rows<float>(method.embeddings());
-    method.prepare();
-    CHECK(cached == all_rows<float>(method.logits()));
-    CHECK(hidden == all_rows<float>(method.embeddings()));
+    for (const TinyStoreOptions& o : stores()) {
+      TempDir dir;
+      (void)make_tiny_store(dir.path() / "store", o);
+      const Store store(dir.path() / "store");
+      TrainOptions options = iglu_options(s, dir.path());
+      options.codec = options.alpha_codec = Codec::fp32;
+      options.model.dropout = 0.4;
+      Engine<float> engine(store, options);
+      IgluMethod<float> method(engine.session);
+      method.prepare();
+      (void)method.train_epoch(1, nullptr, {});
+      (void)method.train_epoch(2, nullptr, {});
+      (void)method.logits();
+      const std::vector<float> cached = swept(engine.session, method);
+      method.prepare();
+      (void)method.logits();
+      CHECK(cached == swept(engine.session, method));
+    }
   }
 }
 
@@ -265,21 +315,22 @@ TEST_CASE("the batches' gradients add up to the full layer's (check 11)") {
 TEST_CASE("at rate 0 without dropout nothing changes, and a refresh of alpha is idempotent (check 13)") {
   for (const Setting& s : all_settings()) {
     TempDir dir;
-    (void)make_tiny_store(dir.path() / "store", TinyStoreOptions{});
+    const TinyGraph graph = make_tiny_store(dir.path() / "store", TinyStoreOptions{});
     const Store store(dir.path() / "store");
     TrainOptions options = iglu_options(s, dir.path());
     options.optimizer.lr = 0;
     Engine<double> engine(store, options);
     IgluMethod<double> method(engine.session);
     method.prepare();
-    const auto before = all_rows<double>(method.logits());
+    const std::vector<NodeId> split = nodes_of_splits(graph);
+    const auto before = rows_of_nodes<double>(method.logits(), split);
     const double first = method.train_epoch(1, nullptr, {}).loss;
     const auto alpha = all_rows<double>(method.alpha(0));
     const double second = method.train_epoch(2, nullptr, {}).loss;
     CHECK(first == second);
     CHECK(first > 0);
     CHECK(alpha == all_rows<double>(method.alpha(0)));
-    CHECK(before == all_rows<double>(method.logits()));
+    CHECK(before == rows_of_nodes<double>(method.logits(), split));
   }
 }
 
@@ -337,7 +388,7 @@ Refreshes watch(IgluOrder order, IgluRefresh refresh, std::uint32_t epochs, bool
     result.groups.push_back(event.group);
     if (event.group != "layer1") return;
     std::vector<double> now =
-        all_rows<double>(order == IgluOrder::inverted ? method.alpha(0) : *method.rows().inputs(1).z);
+        order == IgluOrder::inverted ? all_rows<double>(method.alpha(0)) : frozen(engine.session, method, 1);
     if (result.seen.empty() || result.seen.back() != now) {
       result.seen.push_back(std::move(now));
       result.steps.push_back(0);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "engine/inference.hpp"
 #include "engine/methods/sgc.hpp"
 #include "engine/plan.hpp"
 #include "kernels/base/error.hpp"
@@ -45,6 +46,7 @@ TEST_CASE("logits and the batches' summed gradients equal the dense twin's") {
         TinyStoreOptions o;
         o.multilabel = multilabel;
         o.undirected = false;
+        o.labelled = 0.8;
         const TinyGraph graph = make_tiny_store(dir.path() / "store", o);
         const Store store(dir.path() / "store");
         TrainOptions options = sgc_options(dir.path(), hops, true);
@@ -55,7 +57,13 @@ TEST_CASE("logits and the batches' summed gradients equal the dense twin's") {
         SgcMethod<double> method(engine.session);
         method.prepare();
         const DenseRun dense = run_dense(engine.session.model, engine.session.parameters, graph, multilabel, 1.0);
-        CHECK(relative_difference(all_rows<double>(method.logits()), dense.x.back().v) < 1e-12);
+        const std::vector<NodeId> split = nodes_of_splits(graph);
+        CHECK(relative_difference(rows_of_nodes<double>(method.logits(), split), rows_of(dense.x.back(), split)) <
+              1e-12);
+        CHECK(all_zero(rows_of(dense.alpha[0], nodes_outside(engine.session.rows(0), true))));
+        const std::vector<NodeId> all = every_node(o.nodes);
+        const Inference<double> inference(engine.session, all, false);
+        CHECK(relative_difference(rows_of_nodes<double>(inference.logits(), all), dense.x.back().v) < 1e-12);
         std::vector<double> sum(dense.gradients.size());
         StepObserver<double> observer;
         observer.before_step = [&](const StepEvent& event, const Parameters<double>& p) {
@@ -76,7 +84,9 @@ std::vector<float> trained(const Store& store, const TrainOptions& options) {
   SgcMethod<float> method(engine.session);
   method.prepare();
   for (std::uint32_t epoch = 1; epoch <= 3; ++epoch) (void)method.train_epoch(epoch, nullptr, {});
-  return all_rows<float>(method.logits());
+  const std::vector<NodeId> all = every_node(engine.session.nodes());
+  const Inference<float> inference(engine.session, all, false);
+  return rows_of_nodes<float>(inference.logits(), all);
 }
 
 TEST_CASE("every power is kept in the store; with some of them kept the bits are those of computing them all") {
@@ -95,7 +105,7 @@ TEST_CASE("every power is kept in the store; with some of them kept the bits are
   CHECK_FALSE(trained(used, sgc_options(dir.path(), 2, false)) == alone);
 }
 
-TEST_CASE("evaluation computes the chunks that hold nodes of a split, to the bits of computing all") {
+TEST_CASE("training and evaluation keep the rows of the splits alone, to the bits of computing all") {
   TempDir dir;
   TinyStoreOptions o;
   o.nodes = 9000;
@@ -103,24 +113,20 @@ TEST_CASE("evaluation computes the chunks that hold nodes of a split, to the bit
   o.labelled = 0.0008;  // about seven nodes in nine chunks
   const TinyGraph graph = make_tiny_store(dir.path() / "store", o);
   const Store store(dir.path() / "store");
-  std::vector<NodeId> ids = graph.train;
-  ids.insert(ids.end(), graph.valid.begin(), graph.valid.end());
-  ids.insert(ids.end(), graph.test.begin(), graph.test.end());
-  std::sort(ids.begin(), ids.end());
-  std::vector<std::uint32_t> chunks;
-  for (const NodeId id : ids) chunks.push_back(id / kChunkRows);
-  chunks.erase(std::unique(chunks.begin(), chunks.end()), chunks.end());
-  REQUIRE(chunks.size() < 9);
+  const std::vector<NodeId> ids = nodes_of_splits(graph), all = every_node(o.nodes);
+  REQUIRE(ids.size() < 20);
   Engine<float> engine(store, sgc_options(dir.path(), 2, false));
   SgcMethod<float> method(engine.session);
   method.prepare();
-  CHECK(std::vector<std::uint32_t>(method.split_chunks().begin(), method.split_chunks().end()) == chunks);
+  CHECK(members(engine.session.rows(0), RowPart::train) == graph.train);
+  CHECK(nodes_outside(engine.session.rows(0), false).size() == o.nodes - ids.size());
   for (std::uint32_t epoch = 1; epoch <= 2; ++epoch) {
     (void)method.train_epoch(epoch, nullptr, {});
-    std::vector<float> part(ids.size() * o.classes), all(part);
-    read_rows<float>(method.split_logits(), ids, {part.data(), ids.size(), o.classes});
-    read_rows<float>(method.logits(), ids, {all.data(), ids.size(), o.classes});
-    CHECK(part == all);
+    const RowSource logits = method.logits();
+    CHECK(logits.store->shape().rows == graph.train.size());
+    const std::vector<float> part = rows_of_nodes<float>(logits, ids);
+    const Inference<float> inference(engine.session, all, false);
+    CHECK(part == rows_of_nodes<float>(inference.logits(), ids));
     CHECK(std::any_of(part.begin(), part.end(), [](float v) { return v != 0; }));
   }
 }

@@ -44,7 +44,7 @@ void add_labels(const TinyStoreOptions& o, TinyGraph& graph) {
     graph.targets.push_back(row);
     if (!labelled) continue;
     const std::uint32_t part = rng.below(5);
-    (part < 3 ? graph.train : part == 3 ? graph.valid : graph.test).push_back(i);
+    (part < 3 || o.all_train ? graph.train : part == 3 ? graph.valid : graph.test).push_back(i);
   }
 }
 

@@ -20,6 +20,7 @@ struct TinyStoreOptions {
   bool multilabel = false;
   std::uint32_t shard_rows = 0;  // rows of a shard, a multiple of kChunkRows; 0: one shard
   double labelled = 1.0;
+  bool all_train = false;  // every labelled node is for training: the other splits are empty
   std::uint64_t seed = 1;
 };
 

@@ -218,6 +218,37 @@ TEST_CASE("weights go out and come back in: inference alone predicts the same") 
   CHECK(runs.go("other", {"--init", "absent.safetensors"}).status == 3);
 }
 
+TEST_CASE("a store with nothing to validate or test by trains, and predicts what is asked for") {
+  const TempDir dir;
+  TinyStoreOptions o;
+  o.labelled = 0.5;
+  o.all_train = true;
+  const TinyGraph graph = make_tiny_store(dir.path() / "store", o);
+  for (const Words& method : kMethods) {
+    Words words{"--store", (dir.path() / "store").string(), "--run", (dir.path() / "run").string(), "--epochs", "3"};
+    words.insert(words.end(), method.begin(), method.end());
+    const Outcome outcome = train(dir.path(), words);
+    REQUIRE_MESSAGE(outcome.status == 0, outcome.error);
+    const std::filesystem::path run = dir.path() / "run";
+    CHECK(summary(run)["best"]["train"].is_number());
+    CHECK_FALSE(summary(run)["best"]["val"].is_number());
+    const std::vector<std::int64_t> ids = ids_in(run / "prediction_ids.npy");
+    CHECK(std::equal(ids.begin(), ids.end(), graph.train.begin(), graph.train.end(),
+                     [](std::int64_t a, NodeId b) { return a == static_cast<std::int64_t>(b); }));
+    const std::vector<float> some = floats_in(run / "predictions.npy", ids.size(), o.classes);
+    std::filesystem::remove_all(run);
+    for (const char* word : {"--predict", "all"}) words.push_back(word);
+    REQUIRE(train(dir.path(), words).status == 0);
+    const std::vector<float> all = floats_in(run / "predictions.npy", o.nodes, o.classes);
+    std::size_t same = 0;
+    for (std::size_t i = 0; i < some.size(); ++i) {
+      same += some[i] == all[static_cast<std::size_t>(ids[i / o.classes]) * o.classes + i % o.classes];
+    }
+    CHECK(same == graph.train.size() * o.classes);
+    std::filesystem::remove_all(run);
+  }
+}
+
 TEST_CASE("multi-label stores") {
   StoreRuns runs(true);
   REQUIRE(runs.go("f1").status == 0);

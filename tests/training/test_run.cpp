@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <regex>
 
+#include "engine/active_sets.hpp"
 #include "kernels/base/error.hpp"
 #include "kernels/loss.hpp"
 #include "storage/file.hpp"
@@ -31,7 +32,10 @@ const std::vector<Words> kMethods = {
     {"--method", "iglu", "--batch-size", "700"},
     {"--method", "iglu", "--model", "sage", "--classifier", "linear", "--dropout", "0.3"},
     {"--method", "full", "--model", "sage", "--layer-norm", "layer", "--dropout", "0.3"},
-    {"--method", "full", "--model", "mlp", "--layers", "3"}};
+    {"--method", "full", "--model", "mlp", "--layers", "3"},
+    {"--method", "iglu", "--model", "mlp", "--layers", "3", "--residual", "add", "--iglu-order", "backprop"},
+    {"--method", "iglu", "--iglu-order", "backprop", "--iglu-refresh", "0.5", "--layers", "4", "--residual", "add2"},
+    {"--method", "sgc", "--layers", "2"}};
 
 TEST_CASE("the least budget gives the same bits; a byte less is refused with what would do") {
   StoreRuns runs(kSpillingNodes);
@@ -100,6 +104,18 @@ TEST_CASE("evaluating more or less often changes no weight") {
   }
 }
 
+// Of these original ids, those that layer k of two has rows of in training.
+std::size_t active(const std::filesystem::path& path, std::size_t k, const std::vector<NodeId>& original) {
+  const Store store(path);
+  MemoryBudget budget(std::uint64_t{1} << 26);
+  Workers workers(1);
+  const Array<NodeId> train = store.split("train", budget), valid = store.split("valid", budget),
+                      test = store.split("test", budget), reordered = store.reordered_ids(budget);
+  const ActiveSets sets(store, {true, true}, {train.span(), valid.span(), test.span()}, workers, budget);
+  const auto known = [&](NodeId id) { return sets.layer(k).part(RowPart::train).contains(reordered[id]); };
+  return static_cast<std::size_t>(std::count_if(original.begin(), original.end(), known));
+}
+
 TEST_CASE("explicit batches are taken in their order; other epochs keep the method's own") {
   StoreRuns runs;
   std::ofstream file(runs.path() / "batches.jsonl");
@@ -111,7 +127,10 @@ TEST_CASE("explicit batches are taken in their order; other epochs keep the meth
   REQUIRE(runs.go("run", words).status == 0);
   const std::vector<std::string> metrics = lines(runs.run("run") / "metrics.jsonl");
   CHECK(nlohmann::json::parse(metrics[1])["steps"] == 3);
-  CHECK(nlohmann::json::parse(metrics[1])["node_visits"] == 14);
+  const std::size_t of_top = active(runs.store(), 2, {1, 2, 3, 4, 5, 6, 7, 8, 9});
+  CHECK(of_top > 0);
+  CHECK(of_top < 9);  // the others are no training nodes
+  CHECK(nlohmann::json::parse(metrics[1])["node_visits"] == active(runs.store(), 1, {1, 2, 3, 4, 5}) + of_top);
   CHECK(nlohmann::json::parse(metrics[0])["node_visits"] > 2500);
   CHECK(nlohmann::json::parse(metrics[1])["step_losses"].size() == 3);
 
@@ -119,6 +138,36 @@ TEST_CASE("explicit batches are taken in their order; other epochs keep the meth
   const Outcome outcome = runs.go("bad", words);
   CHECK(outcome.status == 3);
   CHECK(outcome.error.find("layer9") != std::string::npos);
+}
+
+TEST_CASE("several explicit steps of the full batch in an epoch") {
+  StoreRuns runs;
+  std::string nodes = "0";
+  for (int id = 1; id < 2500; ++id) nodes += "," + std::to_string(id);
+  std::ofstream file(runs.path() / "batches.jsonl");
+  for (const int epoch : {1, 2, 2, 2, 4}) {
+    file << "{\"epoch\": " << epoch << ", \"group\": \"all\", \"nodes\": [" << nodes << "]}\n";
+  }
+  file.close();
+  for (const Words& method : {kMethods[0], kMethods[3]}) {
+    std::string last;
+    for (const char* every : {"1", "2", "0"}) {
+      Words words = method;
+      for (const std::string& word :
+           {std::string("--batch-file"), (runs.path() / "batches.jsonl").string(), std::string("--eval-every"),
+            std::string(every), std::string("--save-steps"), std::string("6")}) {
+        words.push_back(word);
+      }
+      const Outcome outcome = runs.go("run", words);
+      REQUIRE_MESSAGE(outcome.status == 0, outcome.error);
+      CHECK(nlohmann::json::parse(lines(runs.run("run") / "metrics.jsonl")[1])["steps"] == 3);
+      const std::string weights = content(runs.run("run") / "steps" / "000006.safetensors");
+      REQUIRE_FALSE(weights.empty());
+      if (!last.empty()) CHECK(weights == last);
+      last = weights;
+      std::filesystem::remove_all(runs.run("run"));
+    }
+  }
 }
 
 TEST_CASE("early stopping stops, keeps the best epoch, and is over when resumed") {
