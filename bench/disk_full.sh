@@ -103,5 +103,5 @@ if [ "$(id -u)" = 0 ] && mkdir -p "$small" && mount -t tmpfs -o size=1M strata-s
 else
   echo "no small file system: mounting tmpfs needs root"
 fi
-echo "$([ $failed = 0 ] && echo "every full disk was reported, and the runs went on to the same bytes" || echo FAILED)"
+if [ "$failed" = 0 ]; then echo "every full disk was reported, and the runs went on to the same bytes"; else echo FAILED; fi
 exit $failed

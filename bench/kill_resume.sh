@@ -99,5 +99,5 @@ for operation in $operations; do
   done
   echo "$operation: about $low calls in a run, killed at $killed counts"
 done
-echo "$([ $failed = 0 ] && echo "same final bytes everywhere" || echo FAILED)"
+if [ "$failed" = 0 ]; then echo "same final bytes everywhere"; else echo FAILED; fi
 exit $failed

@@ -5,9 +5,9 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "storage/shard.hpp"
 #include "kernels/base/types.hpp"
 #include "storage/file_header.hpp"
+#include "storage/shard.hpp"
 
 namespace strata::shard_layout {
 

@@ -124,8 +124,8 @@ TEST_CASE("schedule: planned bytes are moved, and no bit changes") {
           }
           CHECK_FALSE(more_than_planned(outcome.measured.read, outcome.planned.read));
           CHECK_FALSE(more_than_planned(outcome.measured.written, outcome.planned.written));
-          // Both may be fewer: memory that a pass does not use holds rows that the plan had given up on, and rows that are
-          // dropped before their write is done are not counted.
+          // Both may be fewer: memory that a pass does not use holds rows that the plan had given up on, and rows that
+          // are dropped before their write is done are not counted.
           if (budget == least) CHECK(outcome.planned.written > 0);
           if (budget == std::uint64_t{1} << 30) CHECK(outcome.measured.read + outcome.measured.written == 0);
         }
