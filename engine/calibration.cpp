@@ -23,7 +23,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kSampleChunks = 32;  // of a dense pass
 constexpr std::size_t kSampleShards = 4;   // of a product
-constexpr std::uint64_t kSampleFile = std::uint64_t{128} << 20;
+constexpr std::uint64_t kLargestSample = std::uint64_t{128} << 20, kSmallestSample = std::uint64_t{4} << 20;
 constexpr std::size_t kFileUnit = std::size_t{256} << 10;
 
 template <class Body>
@@ -41,13 +41,13 @@ double best_of_two(Body&& body) {
 }
 
 // Writes or reads the whole file, many requests in flight; bytes a second.
-double transfer(AsyncIo& io, AsyncIo::Kind kind, const File& file, std::span<std::byte> unit) {
+double transfer(AsyncIo& io, AsyncIo::Kind kind, const File& file, std::uint64_t bytes, std::span<std::byte> unit) {
   std::mutex mutex;
   std::condition_variable changed;
-  std::size_t open = kSampleFile / unit.size();
+  std::size_t open = bytes / unit.size();
   std::exception_ptr failure;
   const double seconds = seconds_of([&] {
-    for (std::uint64_t at = 0; at < kSampleFile; at += unit.size()) {
+    for (std::uint64_t at = 0; at < bytes; at += unit.size()) {
       io.submit(kind, file, at, {&unit, 1}, [&](const std::exception_ptr& error) {
         const std::lock_guard lock(mutex);
         if (error) failure = error;
@@ -58,7 +58,7 @@ double transfer(AsyncIo& io, AsyncIo::Kind kind, const File& file, std::span<std
     changed.wait(lock, [&] { return open == 0; });
   });
   if (failure) std::rethrow_exception(failure);
-  return static_cast<double>(kSampleFile) / seconds;
+  return static_cast<double>(bytes) / seconds;
 }
 
 fs::path existing_above(fs::path path) {
@@ -236,8 +236,10 @@ const DiskRates& Calibration<T>::disk() {
     const File file(path, File::Mode::create, true);
     fs::remove(path);  // gone whatever happens
     AsyncIo io;
-    disk_.write = transfer(io, AsyncIo::Kind::write, file, unit.bytes());
-    disk_.read = transfer(io, AsyncIo::Kind::read, file, unit.bytes());
+    const std::uint64_t bytes =
+        round_up(std::clamp(session_.plan.scratch_disk / 16, kSmallestSample, kLargestSample), kFileUnit);
+    disk_.write = transfer(io, AsyncIo::Kind::write, file, bytes, unit.bytes());
+    disk_.read = transfer(io, AsyncIo::Kind::read, file, bytes, unit.bytes());
   } catch (const Error&) {
     std::error_code ignored;
     fs::remove(path, ignored);  // the usual rates will do: the run itself will say what is wrong
