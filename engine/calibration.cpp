@@ -21,6 +21,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+constexpr std::size_t kSampleStores = 7;
 constexpr std::size_t kSampleChunks = 32;  // of a dense pass
 constexpr std::size_t kSampleShards = 4;   // of a product
 constexpr std::uint64_t kLargestSample = std::uint64_t{128} << 20, kSmallestSample = std::uint64_t{4} << 20;
@@ -108,7 +109,10 @@ double Calibration<T>::measure(const std::string& what) {
 template <class T>
 double Calibration<T>::dense(const std::string& kind, std::size_t layer) {
   const LayerSpec& spec = session_.model.layers[layer];
-  const std::size_t rows = std::min<std::size_t>(session_.nodes(), kSampleChunks * kChunkRows);
+  // Few enough that they stay in memory.
+  const std::uint64_t chunk_bytes = kSampleStores * kChunkRows * std::max(spec.in, spec.out) * sizeof(T);
+  const std::size_t chunks = std::clamp<std::uint64_t>(session_.budget.limit() / 4 / chunk_bytes, 2, kSampleChunks);
+  const std::size_t rows = std::min<std::size_t>(session_.nodes(), chunks * kChunkRows);
   const RowMap map = RowMap::identity(rows);
   const PassRows all(map, RowPart::train);
   const auto filled = [&](std::size_t cols, Codec codec) {
@@ -142,6 +146,10 @@ double Calibration<T>::dense(const std::string& kind, std::size_t layer) {
       project_forward<T>(session_, layer, x, RowSink<T>{&y, nullptr, true, 0});
       return;
     }
+    if (kind == "project back") {
+      project_backward<T>(session_, layer, x, alpha, {}, dx);
+      return;
+    }
     BackwardPass<T> pass;
     pass.layer = layer;
     pass.map = &map;
@@ -154,7 +162,6 @@ double Calibration<T>::dense(const std::string& kind, std::size_t layer) {
     if (kind.ends_with("with inputs") && spec.has_root()) pass.dx = &dx;
     static_cast<void>(backward_pass<T>(session_, pass));
   };
-  if (kind == "project back") return 0;
   const double seconds = best_of_two(run) / static_cast<double>(rows);
   for (std::size_t g = 0; g < session_.parameters.groups(); ++g) session_.parameters.zero_gradients(g);
   return seconds;

@@ -34,15 +34,18 @@ void add_forward_stores(const TrainOptions& options, const StoreInfo& store, con
 // ones.
 void add_alpha_stores(const TrainOptions& options, const StoreInfo& store, const Model& model,
                       std::vector<PlannedStore>& plan) {
-  std::size_t widest_aggregate = 0;
+  std::size_t widest_aggregate = 0, widest_root = 0;
   for (std::size_t l = 1; l < model.layers.size(); ++l) {
     const LayerSpec& layer = model.layers[l];
     plan.push_back({"alpha" + std::to_string(l), rows_of(store, layer.in, options.alpha_codec)});
     if (layer.transform_first) {
       plan.push_back({"gradient at U" + std::to_string(l + 1), rows_of(store, layer.out, options.alpha_codec)});
     }
+    if (layer.aggregates() && (layer.has_root() || layer.passed())) widest_root = std::max(widest_root, layer.in);
     if (layer.aggregates()) widest_aggregate = std::max(widest_aggregate, layer.z_width());
   }
+  // Where a layer has other rows than its inputs.
+  if (widest_root > 0) plan.push_back({"gradient at root", rows_of(store, widest_root, options.alpha_codec)});
   if (widest_aggregate > 0) plan.push_back({"gradient at Z", rows_of(store, widest_aggregate, options.alpha_codec)});
 }
 
