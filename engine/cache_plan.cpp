@@ -51,6 +51,7 @@ std::vector<Item> items_of(const std::vector<PassRecord>& passes) {
     }
   }
   std::vector<Item> list;
+  list.reserve(items.size());
   for (auto& [key, item] : items) list.push_back(std::move(item));
   return list;
 }

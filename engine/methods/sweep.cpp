@@ -25,14 +25,14 @@ ForwardRows<T>::ForwardRows(Session<T>& session, const ActiveSets& sets, bool ke
     Parts z, x;
     for (const RowPart part : list_of(SweepParts::all)) {
       const std::size_t rows = map(l).part(part).size();
-      const std::string suffix = part == RowPart::train ? "" : " to evaluate";
+      const std::string name = part == RowPart::train ? number : number + " to evaluate";
       if (part == RowPart::eval && rows == 0) continue;
       has_eval_rows_ = has_eval_rows_ || part == RowPart::eval;
       if (l > 0 && layers[l].aggregates()) {
-        z.part(part) = session.make_rows("Z" + number + suffix, rows, layers[l].z_width());
+        z.part(part) = session.make_rows("Z" + name, rows, layers[l].z_width());
       }
-      x.part(part) = l + 1 == layers.size() ? session.make_exact("logits" + suffix, rows, layers[l].out)
-                                            : session.make_rows("X" + number + suffix, rows, layers[l].out);
+      x.part(part) = l + 1 == layers.size() ? session.make_exact("logits " + name, rows, layers[l].out)
+                                            : session.make_rows("X" + name, rows, layers[l].out);
     }
     z_.push_back(std::move(z));
     x_.push_back(std::move(x));
