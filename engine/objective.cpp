@@ -45,12 +45,6 @@ double Objective<T>::mean_scale() const {
 }
 
 template <class T>
-bool Objective<T>::any_training(NodeId first, std::size_t count) const {
-  const auto begin = training_.begin() + first;
-  return std::find(begin, begin + count, std::uint8_t{1}) != begin + count;
-}
-
-template <class T>
 typename Objective<T>::Tile Objective<T>::gradient(std::span<const NodeId> ids, MatrixView<const T> logits, T scale,
                                                    MatrixView<T> dlogits) const {
   STRATA_ASSERT(ids.size() <= kChunkRows && logits.rows <= kChunkRows);

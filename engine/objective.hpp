@@ -22,7 +22,6 @@ class Objective {
   // 1 / (number of training nodes [* classes for multi-label]): turns sums into the mean loss.
   [[nodiscard]] double mean_scale() const;
   [[nodiscard]] bool is_training(NodeId id) const { return training_[id] != 0; }
-  [[nodiscard]] bool any_training(NodeId first, std::size_t count) const;
 
   struct Tile {
     double loss_sum = 0;        // unscaled: sum over counted rows (and classes)

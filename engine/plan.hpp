@@ -38,12 +38,6 @@ struct MemoryPlan {
   std::uint64_t scratch_disk = 0;   // the row stores on disk, should all of them spill
   bool fits = false;                // everything <= options.host_memory
   std::uint64_t gather_limit = 0;   // what SpMM may gather at most
-
-  // Left for blocks that stay in memory during a pass that takes `pass_bytes` itself.
-  [[nodiscard]] std::uint64_t cache_bytes(std::uint64_t budget, std::uint64_t pass_bytes) const {
-    const std::uint64_t taken = fixed + workspace + pins + pass_bytes;
-    return budget > taken ? budget - taken : 0;
-  }
 };
 
 [[nodiscard]] MemoryPlan plan_memory(const TrainOptions& options, const StoreInfo& store, const Model& model,

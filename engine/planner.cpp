@@ -133,7 +133,6 @@ class SchedulePlanner {
 
   [[nodiscard]] SchedulePlan cost(const Candidate& candidate) {
     SchedulePlan plan;
-    plan.gather_limit = candidate.gather_limit;
     plan.period = static_cast<std::uint32_t>(candidate.epoch_begins.size());
     plan.graph_resident = candidate.graph_resident;
     plan.peak_kept = candidate.cache.peak_kept;

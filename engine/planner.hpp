@@ -31,7 +31,6 @@ struct PlannedPass {
 struct SchedulePlan {
   std::vector<PlannedPass> preparation, epoch;  // epoch: all of a period
   std::uint32_t period = 1;                     // epochs
-  std::uint64_t gather_limit = 0;               // bytes of columns that a product may hold
   std::uint64_t gather_bytes = 0;               // that the largest one holds
   bool graph_resident = false;
   PassTraffic floor;            // of an epoch (epoch_floor)

@@ -38,21 +38,33 @@ void add_tile(Codec codec, const std::byte* tile, MatrixView<T> values) {
   }
 }
 
+// body(tile, bytes of a row in it, its part of `values`) for the panels of a chunk that the columns of `values` cover.
+// pin(panel, count, pins) pins that many neighbours.
+template <class T, class Pin, class Body>
+void for_panels(const RowShape& shape, std::size_t chunk, std::size_t first_panel, MatrixView<T> values, Pin&& pin,
+                Body&& body) {
+  const std::size_t count = panel_count(values.cols);
+  for (std::size_t first = 0; first < count; first += ChunkPins::kMost) {
+    ChunkPins pins;
+    pin(first_panel + first, std::min(ChunkPins::kMost, count - first), pins);
+    for (std::size_t i = 0; i < pins.count(); ++i) {
+      const std::size_t width = panel_width(shape.cols, first_panel + first + i);
+      body(pins.bytes(i).data(), panel_row_bytes(shape.codec, width),
+           columns(values, (first + i) * kPanelColumns, width, shape.chunk_rows(chunk)));
+    }
+  }
+}
+
 }  // namespace
 
 template <class T>
 void read_panels(const RowStore& store, std::size_t chunk, std::size_t first_panel, MatrixView<T> out) {
-  const RowShape& shape = store.shape();
-  const std::size_t count = panel_count(out.cols);
-  for (std::size_t first = 0; first < count; first += ChunkPins::kMost) {
-    ChunkPins pins;
-    store.pin_read(chunk, first_panel + first, std::min(ChunkPins::kMost, count - first), pins);
-    for (std::size_t i = 0; i < pins.count(); ++i) {
-      const std::size_t width = panel_width(shape.cols, first_panel + first + i);
-      cpu::decode_panel<T>(shape.codec, pins.bytes(i).data(), panel_row_bytes(shape.codec, width),
-                           columns(out, (first + i) * kPanelColumns, width, shape.chunk_rows(chunk)));
-    }
-  }
+  for_panels(
+      store.shape(), chunk, first_panel, out,
+      [&](std::size_t panel, std::size_t count, ChunkPins& pins) { store.pin_read(chunk, panel, count, pins); },
+      [&](const std::byte* tile, std::size_t row_bytes, MatrixView<T> part) {
+        cpu::decode_panel<T>(store.shape().codec, tile, row_bytes, part);
+      });
 }
 
 template <class T>
@@ -63,17 +75,12 @@ void read_chunk(const RowStore& store, std::size_t chunk, MatrixView<T> out) {
 
 template <class T>
 void write_panels(RowStore& store, std::size_t chunk, std::size_t first_panel, MatrixView<const T> values) {
-  const RowShape& shape = store.shape();
-  const std::size_t count = panel_count(values.cols);
-  for (std::size_t first = 0; first < count; first += ChunkPins::kMost) {
-    ChunkPins pins;
-    store.pin_overwrite(chunk, first_panel + first, std::min(ChunkPins::kMost, count - first), pins);
-    for (std::size_t i = 0; i < pins.count(); ++i) {
-      const std::size_t width = panel_width(shape.cols, first_panel + first + i);
-      cpu::encode_panel<T>(shape.codec, columns(values, (first + i) * kPanelColumns, width, shape.chunk_rows(chunk)),
-                           pins.bytes(i).data(), panel_row_bytes(shape.codec, width));
-    }
-  }
+  for_panels(
+      store.shape(), chunk, first_panel, values,
+      [&](std::size_t panel, std::size_t count, ChunkPins& pins) { store.pin_overwrite(chunk, panel, count, pins); },
+      [&](std::byte* tile, std::size_t row_bytes, MatrixView<const T> part) {
+        cpu::encode_panel<T>(store.shape().codec, part, tile, row_bytes);
+      });
 }
 
 template <class T>
@@ -84,33 +91,21 @@ void write_chunk(RowStore& store, std::size_t chunk, MatrixView<const T> values)
 
 template <class T>
 void add_panels(const RowStore& store, std::size_t chunk, std::size_t first_panel, MatrixView<T> values) {
-  const RowShape& shape = store.shape();
-  const std::size_t count = panel_count(values.cols);
-  for (std::size_t first = 0; first < count; first += ChunkPins::kMost) {
-    ChunkPins pins;
-    store.pin_read(chunk, first_panel + first, std::min(ChunkPins::kMost, count - first), pins);
-    for (std::size_t i = 0; i < pins.count(); ++i) {
-      const std::size_t width = panel_width(shape.cols, first_panel + first + i);
-      add_tile(shape.codec, pins.bytes(i).data(),
-               columns(values, (first + i) * kPanelColumns, width, shape.chunk_rows(chunk)));
-    }
-  }
+  for_panels(
+      store.shape(), chunk, first_panel, values,
+      [&](std::size_t panel, std::size_t count, ChunkPins& pins) { store.pin_read(chunk, panel, count, pins); },
+      [&](const std::byte* tile, std::size_t, MatrixView<T> part) { add_tile(store.shape().codec, tile, part); });
 }
 
 template <class T>
 void add_and_write_panels(RowStore& store, std::size_t chunk, std::size_t first_panel, MatrixView<T> values) {
-  const RowShape& shape = store.shape();
-  const std::size_t count = panel_count(values.cols);
-  for (std::size_t first = 0; first < count; first += ChunkPins::kMost) {
-    ChunkPins pins;
-    store.pin_update(chunk, first_panel + first, std::min(ChunkPins::kMost, count - first), pins);
-    for (std::size_t i = 0; i < pins.count(); ++i) {
-      const std::size_t width = panel_width(shape.cols, first_panel + first + i);
-      const MatrixView<T> part = columns(values, (first + i) * kPanelColumns, width, shape.chunk_rows(chunk));
-      add_tile(shape.codec, pins.bytes(i).data(), part);
-      cpu::encode_panel<T>(shape.codec, part, pins.bytes(i).data(), panel_row_bytes(shape.codec, width));
-    }
-  }
+  for_panels(
+      store.shape(), chunk, first_panel, values,
+      [&](std::size_t panel, std::size_t count, ChunkPins& pins) { store.pin_update(chunk, panel, count, pins); },
+      [&](std::byte* tile, std::size_t row_bytes, MatrixView<T> part) {
+        add_tile(store.shape().codec, tile, part);
+        cpu::encode_panel<T>(store.shape().codec, part, tile, row_bytes);
+      });
 }
 
 template <class T>

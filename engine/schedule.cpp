@@ -28,17 +28,10 @@ void Schedule::set(std::vector<PassRecord> passes, std::vector<PassRetention> re
   cursor_ = 0;
 }
 
-// The next pass of the plan, optional ones passed over; kUnknown for one that the plan does not expect here.
+// The pass that the plan expects now; kUnknown when that is another one.
 std::size_t Schedule::find(const std::string& name) {
-  if (suspended_) return kUnknown;
-  for (std::size_t at = cursor_; at < passes_.size(); ++at) {
-    if (passes_[at].name == name) {
-      cursor_ = at + 1;
-      return at;
-    }
-    if (!passes_[at].optional) break;
-  }
-  return kUnknown;
+  if (suspended_ || cursor_ == passes_.size() || passes_[cursor_].name != name) return kUnknown;
+  return cursor_++;
 }
 
 Schedule::Scope::Scope(Schedule& schedule, const BufferManager& buffers, std::string name)

@@ -38,7 +38,6 @@ struct PassRecord {
   std::uint64_t gathered = 0;     // of them, columns that a product holds
   std::uint64_t graph_bytes = 0;  // of shards that are read, when the graph does not stay in memory
   std::vector<WorkItem> work;
-  bool optional = false;  // evaluation: not in every epoch
 };
 
 // What became of a pass, summed over the times it ran.
@@ -112,7 +111,6 @@ class Schedule::Scope {
   }
   void reads_graph(std::uint64_t bytes) { record_.graph_bytes += bytes; }
   void works(std::string what, double amount) { record_.work.push_back({std::move(what), amount}); }
-  void is_optional() { record_.optional = true; }
   // True when the pass is to run; false in a dry run. Tells the stores what is to stay.
   [[nodiscard]] bool begin();
 

@@ -232,17 +232,6 @@ void Shard::decode_columns(std::size_t first_segment, std::size_t segments, std:
   }
 }
 
-void Shard::drop_columns(std::size_t first, std::size_t count) const {
-  STRATA_ASSERT(first % kSegmentRows == 0 && first <= info_.rows && count <= info_.rows - first);
-  const std::size_t segment = first / kSegmentRows, end = segment + segment_count(count);
-  const std::uint64_t* const begin = index(place(Index::columns));
-  file_.drop(section_begin_[place(Section::columns)] + begin[segment], begin[end] - begin[segment]);
-  if (section_bytes_[place(Section::weights)] == 0) return;
-  const std::uint64_t* const edges = index(place(Index::edges));
-  file_.drop(section_begin_[place(Section::weights)] + edges[segment] * sizeof(float),
-             (edges[end] - edges[segment]) * sizeof(float));
-}
-
 void Shard::check_sections() const {
   const FileHeader header = parse_header(file_.bytes(), path_);
   for (std::size_t i = 0; i < kSections; ++i) {

@@ -77,9 +77,6 @@ class Shard {
   // lives and until `space` is used again. DamagedError when the bytes are not coded rows. Any number of threads, each
   // with a space of its own.
   [[nodiscard]] SparseRows rows(std::size_t first, std::size_t count, EdgeSpace& space) const;
-  // Gives the memory of these rows' columns and weights back to the system, but for pages shared with other rows; they
-  // are read from the file again if they are asked for again. The budget is not told.
-  void drop_columns(std::size_t first, std::size_t count) const;
   // Global id of every column, ascending: own rows and halo. Own row r has column first_local() + r.
   [[nodiscard]] std::span<const NodeId> locals() const { return to_global_.span(); }
   [[nodiscard]] std::uint32_t first_local() const { return static_cast<std::uint32_t>(halo_below_); }

@@ -57,7 +57,7 @@ std::string explain(const TrainOptions& options, const StoreInfo& store, const M
   const MemoryPlan& m = plan.memory;
   table.size("from start to end", m.fixed + plan.run_bytes, "labels, splits, normalisation, parameters, bookkeeping");
   table.size("for a while", m.transient, "degrees, permutations, scores");
-  table.size("graph, all shards", m.graph, m.fits ? "kept open" : "one shard at a time when memory is short");
+  table.size("graph, all shards", m.graph, m.fits ? "kept open" : "a few shards at a time when memory is short");
   table.size("row stores, all", m.stores, m.fits ? "kept in memory" : "as much as fits, the rest on disk");
   table.size("dense passes", m.workspace);
   table.size("sparse products, one pass", m.gather_full + m.spmm_overhead);

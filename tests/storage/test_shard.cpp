@@ -82,8 +82,6 @@ void check_shard(const fs::path& store, const Rows& rows, bool weighted, ColumnC
     largest = std::max(largest, rows.offsets[first + chunk] - rows.offsets[first]);
     check_chunk(rows, shard.rows(first, chunk, space), first, weighted);
     check_chunk(rows, shard.rows(first, 1, space), first, weighted);
-    shard.drop_columns(first, chunk);
-    check_chunk(rows, shard.rows(first, chunk, space), first, weighted);
   }
   CHECK(info.largest_chunk == largest);
   CHECK(budget.used() - open <= EdgeSpace::bytes_for(largest));
