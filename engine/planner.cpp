@@ -21,6 +21,7 @@ constexpr std::uint64_t kSlack = std::uint64_t{1} << 20;
 struct Candidate {
   std::uint64_t gather_limit = 0;
   bool graph_resident = false;
+  bool hold_gathered = false;  // the gathered columns' memory stays taken between products
   std::vector<PassRecord> passes;
   std::vector<std::size_t> epoch_begins;  // of every epoch of the period
   CachePlan cache;
@@ -39,11 +40,15 @@ class SchedulePlanner {
     for (const std::uint64_t limit : gather_limits(widest)) {
       for (const bool resident : {false, true}) {
         if (resident != session_.graph.resident() && (session_.graph.resident() || !graph_fits(limit))) continue;
-        Candidate candidate = record(limit, resident);
-        if (!best || epoch_seconds(candidate) < epoch_seconds(*best)) best = std::move(candidate);
+        for (const bool hold : {true, false}) {
+          if (!hold && session_.plan.fits) continue;
+          Candidate candidate = record(limit, resident, hold);
+          if (!best || epoch_seconds(candidate) < epoch_seconds(*best)) best = std::move(candidate);
+        }
       }
     }
     session_.spmm_memory.gather_limit = best->gather_limit;
+    session_.spmm_memory.keep = best->hold_gathered;
     if (best->graph_resident) session_.graph.make_resident();
     best->plan.floor = floor();
     if (session_.plan.fits) session_.schedule.keep_unknown();
@@ -90,14 +95,18 @@ class SchedulePlanner {
     return session_.budget.limit() > taken ? session_.budget.limit() - taken : 0;
   }
 
-  Candidate record(std::uint64_t limit, bool resident) {
+  Candidate record(std::uint64_t limit, bool resident, bool hold) {
     Candidate candidate;
     candidate.gather_limit = limit;
     candidate.graph_resident = resident;
+    candidate.hold_gathered = hold;
     record_passes(candidate);
+    std::uint64_t most_gathered = 0;
+    for (const PassRecord& pass : candidate.passes) most_gathered = std::max(most_gathered, pass.gathered);
     std::vector<std::uint64_t> capacity;
     for (PassRecord& pass : candidate.passes) {
       if (resident) pass.graph_bytes = 0;
+      if (hold) pass.memory += most_gathered - pass.gathered;
       capacity.push_back(session_.plan.fits ? UINT64_MAX / 4 : room(pass.memory + (resident ? graph_bytes() : 0)));
     }
     candidate.cache = plan_cache(candidate.passes, candidate.epoch_begins.front(), capacity);
@@ -136,6 +145,7 @@ class SchedulePlanner {
     plan.period = static_cast<std::uint32_t>(candidate.epoch_begins.size());
     plan.graph_resident = candidate.graph_resident;
     plan.peak_kept = candidate.cache.peak_kept;
+    std::uint64_t gathered_before = 0;
     for (std::size_t p = 0; p < candidate.passes.size(); ++p) {
       const PassRecord& record = candidate.passes[p];
       plan.gather_bytes = std::max(plan.gather_bytes, record.gathered);
@@ -147,6 +157,12 @@ class SchedulePlanner {
       }
       pass.cpu_seconds = moved * kSecondsPerByte / session_.workers.threads();
       for (const WorkItem& item : record.work) pass.cpu_seconds += item.amount * rates_.seconds_each(item.what);
+      // What was given back comes again from the system, and the blocks that took its place once more.
+      if (!candidate.hold_gathered && record.gathered > gathered_before) {
+        pass.cpu_seconds +=
+            2 * static_cast<double>(record.gathered - gathered_before) * rates_.seconds_each("fresh bytes");
+      }
+      gathered_before = record.gathered;
       (p < candidate.epoch_begins.front() ? plan.preparation : plan.epoch).push_back(pass);
     }
     return plan;

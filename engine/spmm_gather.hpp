@@ -33,7 +33,7 @@ struct ColumnGroup {
 // The memory SpMM may take for gathered columns, and whether to keep it between calls.
 struct SpmmMemory {
   std::uint64_t gather_limit = 0;  // bytes
-  bool keep = false;               // everything fits: keep the buffer for the next call
+  bool keep = false;               // by plan: the buffer stays for the next call
   Buffer buffer;
 };
 
