@@ -132,6 +132,8 @@ RowStore BufferManager::create(const std::string& name, const RowShape& shape, c
   return store;
 }
 
+void BufferManager::reserve_packing() { state_->make_staging(); }
+
 RowStore BufferManager::attach(const std::string& name, RowFileReader reader) {
   RowStore store;
   store.shape_ = reader.shape();

@@ -172,6 +172,8 @@ class BufferManager {
   // A scratch store, all zero. The slots on disk are taken when something spills; ResourceError when disk_limit or the
   // file system would not hold it.
   [[nodiscard]] RowStore create(const std::string& name, const RowShape& shape, const DiskForm& form = {});
+  // Takes the memory for packing now, not with the first store that needs it.
+  void reserve_packing();
   // A read-only store over a row file; pin_overwrite and pin_update are broken invariants.
   [[nodiscard]] RowStore attach(const std::string& name, RowFileReader reader);
 
