@@ -23,6 +23,7 @@ struct StoreUse {
   Kind kind = Kind::read;
   bool scattered = false;  // a chunk may be pinned several times, so nothing is given up at its first unpin
   double share = 1;        // of the chunks, that are used
+  double disk_share = 1;   // expected bytes on disk, of those in memory
 };
 
 // Something that takes processor time: `amount` of it (rows, edges) at the rate that `what` names.

@@ -57,12 +57,13 @@ class Session {
   // Scales of A or its transpose for x in the order of a map's rows. Not thread-safe.
   [[nodiscard]] EdgeScale<T> scale(bool transposed, const RowMap& sources);
   void drop_scales() { scales_.clear(); }  // before maps go or come
-  // Scratch stores in the codec of X and Z, of alpha, or (logits) in full precision.
-  [[nodiscard]] RowStore make_rows(const std::string& name, std::size_t rows, std::size_t cols) {
-    return buffers.create(name, {rows, cols, options.codec});
+  // Scratch stores in the codec of X and Z, of alpha, or (logits) in full precision. kept: of the values, those that
+  // are expected not to be zero.
+  [[nodiscard]] RowStore make_rows(const std::string& name, std::size_t rows, std::size_t cols, double kept = 1) {
+    return buffers.create(name, {rows, cols, options.codec}, {options.bitmap, kept});
   }
   [[nodiscard]] RowStore make_alpha(const std::string& name, std::size_t rows, std::size_t cols) {
-    return buffers.create(name, {rows, cols, options.alpha_codec});
+    return buffers.create(name, {rows, cols, options.alpha_codec}, {options.alpha_bitmap, 1});
   }
   [[nodiscard]] RowStore make_exact(const std::string& name, std::size_t rows, std::size_t cols);
 
