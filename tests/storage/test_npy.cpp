@@ -270,7 +270,11 @@ TEST_CASE("gzip: every buffer size gives the same text, every truncation and man
     return text_of(read_all(*open_gzip_source(std::make_unique<MemorySource>(std::move(bytes)), buffer), step));
   };
   for (const std::size_t buffer : {1, 2, 3, 7, 64, 889, 890, 891, 100'000}) {
-    for (const std::size_t step : {1, 13, 4096}) CHECK(inflate(file, buffer, step) == expected);
+    for (const std::size_t step : {1, 13, 4096}) {
+      CAPTURE(buffer);
+      CAPTURE(step);
+      CHECK(inflate(file, buffer, step) == expected);
+    }
   }
   const Bytes members = from_hex(fixtures::kGzipMembers);
   for (std::size_t buffer = 1; buffer < 90; ++buffer) {
