@@ -389,6 +389,7 @@ TEST_CASE("--help teaches every option of the contract") {
                            "cache-dir",
                            "disk-limit",
                            "keep-cache",
+                           "product-way",
                            "checkpoint-every",
                            "resume",
                            "explain",
