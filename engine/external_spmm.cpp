@@ -32,8 +32,9 @@ template <class T>
 bool takes_tiles(const SpmmJob<T>& job) {
   const SpmmMemory& memory = job.session.spmm_memory;
   if (memory.way != ProductWay::automatic) return memory.way == ProductWay::tiles;
-  if (memory.gather_limit < kChunkRows * kPanelColumns * sizeof(T)) return false;
-  const TilePlan tiles = plan_tiles(TiledSpmm<T>::cut_of(job), memory.gather_limit);
+  const TiledProduct product = TiledSpmm<T>::cut_of(job);
+  if (memory.gather_limit < least_tile_bytes(product.all_rows(), product.cols, sizeof(T))) return false;
+  const TilePlan tiles = plan_tiles(product, memory.gather_limit);
   return static_cast<double>(job.source.total_slot_bytes()) + tiles.read < column_bytes(job, memory.gather_limit);
 }
 

@@ -6,6 +6,7 @@
 #include <set>
 #include <utility>
 
+#include "engine/tile_plan.hpp"
 #include "kernels/base/error.hpp"
 
 namespace strata {
@@ -68,6 +69,7 @@ class SchedulePlanner {
     const ProductWay wanted = session_.options.product_way;
     if (wanted != ProductWay::automatic) return {wanted};
     if (session_.plan.fits || !session_.model.uses_graph()) return {ProductWay::columns};
+    if (session_.spmm_memory.gather_limit < least_sums()) return {ProductWay::columns};
     return {ProductWay::columns, ProductWay::tiles, ProductWay::automatic};
   }
 
@@ -93,6 +95,16 @@ class SchedulePlanner {
     return {limits.begin(), limits.end()};
   }
 
+  // What tiles of every product fit into.
+  [[nodiscard]] std::uint64_t least_sums() const {
+    std::uint64_t bytes = session_.plan.gather_least;
+    for (std::size_t l = 1; l < session_.model.layers.size(); ++l) {  // the first aggregate is there already
+      const LayerSpec& layer = session_.model.layers[l];
+      if (layer.aggregates()) bytes = std::max(bytes, least_tile_bytes(session_.nodes(), layer.z_width(), sizeof(T)));
+    }
+    return bytes;
+  }
+
   void add_tile_limits(std::set<std::uint64_t>& limits, std::uint64_t most) const {
     for (std::size_t l = 1; l < session_.model.layers.size(); ++l) {
       if (!session_.model.layers[l].aggregates()) continue;
@@ -100,7 +112,7 @@ class SchedulePlanner {
       for (const std::size_t ranges : {1, 2, 3, 4}) {
         for (const RowMap* rows : {&session_.rows(l - 1), &session_.rows(l)}) {
           const std::uint64_t bytes = divide_up(divide_up(rows->all_rows(), kChunkRows), ranges) * kChunkRows * row;
-          if (bytes < most && bytes >= session_.plan.gather_least) limits.insert(bytes);
+          if (bytes < most && bytes >= least_sums()) limits.insert(bytes);
         }
       }
     }
