@@ -1,7 +1,9 @@
 // Rates of the products that take their sums source by source.
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <optional>
+#include <vector>
 
 #include "engine/calibration.hpp"
 #include "engine/tile_plan.hpp"
@@ -16,67 +18,87 @@ using Clock = std::chrono::steady_clock;
 constexpr std::size_t kSampleShards = 4;
 constexpr std::size_t kSampleChunks = 16;  // of a shard
 
-double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+// As many sums as the run's memory holds, and a chunk of rows that is added to them again and again. cols 0: edges are
+// decoded and nothing is added.
+template <class T>
+class ScatterSample {
+ public:
+  ScatterSample(Session<T>& session, std::size_t cols, Codec codec)
+      : session_(session),
+        cols_(cols),
+        codec_(codec),
+        stride_(encoded_row_bytes(codec, cols)),
+        held_(cols == 0 ? 1
+                        : std::clamp<std::uint64_t>(session.spmm_memory.gather_limit / (cols * sizeof(T)), 1,
+                                                    session.nodes())),
+        sums_(session.budget, std::max<std::uint64_t>(held_ * cols * sizeof(T), 1), "a sample of sums", true),
+        rows_(session.budget, std::max<std::uint64_t>(kChunkRows * stride_, 1), "a sample of rows"),
+        // Destinations' scales are found by row, sources' by node: the graph's own array serves as both.
+        scale_(session.graph.scale(false)),
+        units_(cols == 0 ? std::vector<TileUnit>(1) : tile_units(held_, cols, session.workers.threads())),
+        edges_(session.workers.slots()) {
+    std::memset(sums_.data(), 0, sums_.size());
+    std::memset(rows_.data(), 0x21, rows_.size());  // small numbers in every codec
+    for (std::size_t s = 0; s < session.workers.slots(); ++s) spaces_.emplace_back(session.budget);
+  }
+
+  // For the first `rows` rows of a shard.
+  double seconds(const Shard& shard, std::size_t rows) {
+    std::vector<std::uint32_t> to_row(shard.locals().begin(), shard.locals().end());
+    for (std::uint32_t& row : to_row) row = static_cast<std::uint32_t>(row % held_);
+    const auto work = [&](std::size_t chunk, std::size_t slot) {
+      const std::size_t first = chunk * kChunkRows;
+      edges_[slot] = shard.rows(first, std::min(kChunkRows, rows - first), spaces_[slot]);
+      edges_[slot].to_row = to_row.data();
+    };
+    const auto turn = [&](std::size_t, std::size_t slot, std::size_t u) {
+      if (cols_ > 0) add(edges_[slot], static_cast<std::uint32_t>(to_row.size()), units_[u]);
+    };
+    const Clock::time_point begin = Clock::now();
+    session_.workers.in_turns(divide_up(rows, kChunkRows), {{}, work, units_.size(), turn});
+    return std::chrono::duration<double>(Clock::now() - begin).count();
+  }
+
+ private:
+  void add(const SparseRows& edges, std::uint32_t columns, const TileUnit& unit) {
+    const EncodedRows x{codec_, rows_.data() + encoded_row_bytes(codec_, unit.first_column), edges.rows, unit.columns,
+                        stride_};
+    T* const sums = reinterpret_cast<T*>(sums_.data()) + unit.first_row * cols_ + unit.first_column;
+    cpu::spmm_scatter<T>(edges, scale_, x, {0, columns, static_cast<std::uint32_t>(unit.first_row)},
+                         {sums, unit.rows, unit.columns, cols_});
+  }
+
+  Session<T>& session_;
+  std::size_t cols_;
+  Codec codec_;
+  std::size_t stride_, held_;
+  Buffer sums_, rows_;
+  EdgeScale<T> scale_;
+  std::vector<TileUnit> units_;
+  std::vector<SparseRows> edges_;  // by slot
+  std::vector<EdgeSpace> spaces_;
+};
 
 }  // namespace
 
-// Some shards' edges over as many sums as the run's memory holds. cols 0: they are decoded only.
+// Some shards' edges.
 template <class T>
 double Calibration<T>::scatter(std::size_t cols, Codec codec) {
-  const std::size_t held = cols == 0 ? 1
-                                     : std::clamp<std::uint64_t>(session_.spmm_memory.gather_limit / (cols * sizeof(T)),
-                                                                 1, session_.nodes());
-  const std::size_t stride = encoded_row_bytes(codec, cols);
-  const Buffer memory(session_.budget, std::max<std::uint64_t>(held * cols * sizeof(T), 1), "a sample of sums", true);
-  const Buffer rows(session_.budget, std::max<std::uint64_t>(kChunkRows * stride, 1), "a sample of rows");
-  std::memset(memory.data(), 0, memory.size());
-  std::memset(rows.data(), 0x21, rows.size());
-  const MatrixView<T> sums{reinterpret_cast<T*>(memory.data()), held, cols};
-  const std::vector<TileUnit> units =
-      cols == 0 ? std::vector<TileUnit>(1) : tile_units(held, cols, session_.workers.threads());
-  // Destinations' scales are looked up by row, sources' by node: either fits the graph's array.
-  const EdgeScale<T> scale = session_.graph.scale(false);
-  std::vector<EdgeSpace> spaces;
-  for (std::size_t s = 0; s < session_.workers.slots(); ++s) spaces.emplace_back(session_.budget);
-  std::vector<SparseRows> edges(spaces.size());
+  ScatterSample<T> sample(session_, cols, codec);
   const std::size_t shards = session_.graph.shard_count(true), samples = std::min(shards, kSampleShards);
-  double seconds = 0, amount = 0;
+  double seconds = 0, edges = 0;
   for (std::size_t i = 0; i < samples; ++i) {
-    std::optional<Shard> own;
     const std::size_t index = i * shards / samples;
+    std::optional<Shard> own;
     if (!session_.graph.resident()) own.emplace(session_.graph.open_shard(true, index));
     const Shard& shard = own ? *own : session_.graph.open_shards(true)[index];
-    const std::size_t count = std::min<std::size_t>(shard.info().rows, kSampleChunks * kChunkRows);
-    std::vector<std::uint32_t> to_row(shard.locals().begin(), shard.locals().end());
-    for (std::uint32_t& row : to_row) row = static_cast<std::uint32_t>(row % held);
-    const Clock::time_point begin = Clock::now();
-    session_.workers.in_turns(
-        divide_up(count, kChunkRows),
-        {.before = {},
-         .work =
-             [&](std::size_t chunk, std::size_t slot) {
-               const std::size_t first = chunk * kChunkRows;
-               edges[slot] = shard.rows(first, std::min(kChunkRows, count - first), spaces[slot]);
-               edges[slot].to_row = to_row.data();
-             },
-         .count = units.size(),
-         .turn =
-             [&](std::size_t, std::size_t slot, std::size_t u) {
-               if (cols == 0) return;
-               const TileUnit& unit = units[u];
-               const EncodedRows x{codec, rows.data() + encoded_row_bytes(codec, unit.first_column), edges[slot].rows,
-                                   unit.columns, stride};
-               cpu::spmm_scatter<T>(
-                   edges[slot], scale, x,
-                   {0, static_cast<std::uint32_t>(to_row.size()), static_cast<std::uint32_t>(unit.first_row)},
-                   {sums.row(unit.first_row) + unit.first_column, unit.rows, unit.columns, sums.stride});
-             }});
-    const double taken = seconds_since(begin);
+    const std::size_t rows = std::min<std::size_t>(shard.info().rows, kSampleChunks * kChunkRows);
+    const double taken = sample.seconds(shard, rows);
     if (i == 0 && shards > 1) continue;  // met cold caches
     seconds += taken;
-    amount += static_cast<double>(shard.info().edges) * static_cast<double>(count) / shard.info().rows;
+    edges += static_cast<double>(shard.info().edges) * static_cast<double>(rows) / shard.info().rows;
   }
-  return amount > 0 ? seconds / amount : 0;
+  return edges > 0 ? seconds / edges : 0;
 }
 
 template double Calibration<float>::scatter(std::size_t, Codec);

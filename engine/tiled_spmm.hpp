@@ -5,11 +5,8 @@
 // With P ranges, a pass each: P (x + edges) read, the product written once.
 #pragma once
 
-#include <string>
 #include <vector>
 
-#include "engine/schedule.hpp"
-#include "engine/spmm_gather.hpp"
 #include "engine/spmm_way.hpp"
 #include "engine/tile_plan.hpp"
 
@@ -28,12 +25,7 @@ class TiledSpmm final : public SpmmWay<T> {
   void run(const std::vector<SpmmSource>& x, bool taken) override;
 
  private:
-  class Range;  // of the destinations, with one group of columns
-  void run_range(const std::vector<SpmmSource>& x, const ColumnGroup& columns, std::size_t first_chunk);
-
   SpmmJob<T> job_;
-  Session<T>& session_;
-  RowMap every_node_;
   TiledProduct product_;
   TilePlan plan_;
 };

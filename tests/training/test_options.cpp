@@ -129,6 +129,8 @@ TEST_CASE("values arrive where they belong") {
                                 "--disk-limit",
                                 "1GB",
                                 "--keep-cache",
+                                "--product-way",
+                                "tiles",
                                 "--checkpoint-every",
                                 "3",
                                 "--resume",
@@ -186,6 +188,7 @@ TEST_CASE("values arrive where they belong") {
   CHECK(o.alpha_codec == Codec::bf16);
   CHECK(o.cache_dir == "c");
   CHECK(o.keep_cache);
+  CHECK(o.product_way == ProductWay::tiles);
   CHECK(o.checkpoint_every == 3);
   CHECK(o.resume);
   CHECK(o.eval_every == 2);
