@@ -257,5 +257,29 @@ TEST_CASE("tiles: the workers' parts cover the sums once") {
   }
 }
 
+TEST_CASE("workers: every turn sees the items in order, every item its turns, and no slot has two items") {
+  for (const std::uint32_t threads : {1u, 2u, 3u}) {
+    Workers workers(threads);
+    for (const std::size_t items : {0, 1, 2, 100}) {
+      for (const std::size_t count : {1, 2, 5}) {
+        std::vector<std::vector<std::size_t>> seen(count);  // by turn
+        std::vector<std::size_t> done(items), holder(workers.slots(), items);
+        workers.in_turns(items, {.before = {},
+                                 .work = [&](std::size_t i, std::size_t slot) { holder[slot] = i; },
+                                 .count = count,
+                                 .turn =
+                                     [&](std::size_t i, std::size_t slot, std::size_t t) {
+                                       CHECK(holder[slot] == i);
+                                       CHECK(done[i]++ == t);
+                                       seen[t].push_back(i);
+                                     }});
+        std::vector<std::size_t> expected(items);
+        std::iota(expected.begin(), expected.end(), std::size_t{0});
+        for (const std::vector<std::size_t>& order : seen) CHECK(order == expected);
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace strata::test
