@@ -5,6 +5,7 @@
 
 #include "bench/kernels.hpp"
 #include "kernels/base/rng.hpp"
+#include "kernels/bitmap_codec.hpp"
 #include "kernels/row_codec.hpp"
 
 namespace strata::bench {
@@ -42,6 +43,43 @@ void run_codec(const KernelBench& bench, Codec codec, const Buffer& values, std:
   add_against_stream(bench, {"codec", "decode " + name, {}, bytes, count, "value", counted, ""}, Against::copy, decode);
 }
 
+// fp16 tiles as behind a ReLU, packed as they go to disk.
+void run_bitmap(const KernelBench& bench, const Buffer& values, std::size_t tiles) {
+  constexpr std::size_t kRowBytes = kPanelColumns * sizeof(std::uint16_t), kTileBytes = kChunkRows * kRowBytes;
+  Buffer plain(bench.budget, tiles * kTileBytes, "fp16 tiles", true);
+  Buffer packed(bench.budget, tiles * kTileBytes, "packed tiles", true);
+  Buffer unpacked(bench.budget, tiles * kTileBytes, "unpacked tiles", true);
+  std::vector<std::size_t> bytes(tiles);
+  const auto words = [](const Buffer& buffer, std::size_t t) {
+    return buffer.as<std::uint16_t>().subspan(t * kTileValues, kTileValues);
+  };
+  const auto room = [&](std::size_t t) { return packed.bytes().subspan(t * kTileBytes, kTileBytes); };
+  bench.workers.for_each(tiles, [&](std::size_t t) {
+    std::vector<float> tile(kTileValues);
+    for (std::size_t i = 0; i < kTileValues; ++i) tile[i] = std::max(0.0f, values.as<float>()[t * kTileValues + i]);
+    cpu::encode_panel<float>(Codec::fp16, {tile.data(), kChunkRows, kPanelColumns}, plain.data() + t * kTileBytes,
+                             kRowBytes);
+  });
+  const auto pack = [&] {
+    bench.workers.for_each(
+        tiles, [&](std::size_t t) { bytes[t] = cpu::pack_bitmap(words(plain, t), kPanelColumns, room(t)); });
+  };
+  const auto unpack = [&] {
+    bench.workers.for_each(tiles, [&](std::size_t t) {
+      const bool good = cpu::unpack_bitmap(room(t).first(bytes[t]), kPanelColumns, words(unpacked, t));
+      require_equal(good, "a packed tile");
+    });
+  };
+  pack();
+  const auto count = static_cast<double>(tiles * kTileValues);
+  double moved = 2 * count;
+  for (const std::size_t b : bytes) moved += static_cast<double>(b);
+  const std::string counted = "fp16 values and packed tiles";
+  add_against_stream(bench, {"codec", "pack bitmap", {}, moved, count, "value", counted, ""}, Against::copy, pack);
+  add_against_stream(bench, {"codec", "unpack bitmap", {}, moved, count, "value", counted, ""}, Against::copy, unpack);
+  require_equal(std::equal(plain.data(), plain.data() + plain.size(), unpacked.data()), "pack and unpack bitmap");
+}
+
 }  // namespace
 
 void bench_codec(const KernelBench& bench) {
@@ -53,6 +91,7 @@ void bench_codec(const KernelBench& bench) {
     for (std::size_t i = 0; i < kTileValues; ++i) to[i] = static_cast<float>(2 * rng.uniform() - 1);
   });
   for (const Codec codec : {Codec::fp16, Codec::bf16, Codec::int8}) run_codec(bench, codec, values, tiles);
+  run_bitmap(bench, values, tiles);
 }
 
 }  // namespace strata::bench

@@ -40,7 +40,8 @@ struct Event {
 
 // A panel of a store, with its uses in the order of the passes.
 struct Item {
-  std::uint64_t bytes = 0;
+  std::uint64_t bytes = 0;  // in memory
+  double disk_bytes = 0;
   bool attached = false;
   std::vector<Event> events;
 };
@@ -53,6 +54,7 @@ std::vector<Item> items_of(const std::vector<PassRecord>& passes) {
       for (std::size_t i = 0; i < use.panels; ++i) {
         Item& item = items[{use.store, use.first_panel + i}];
         item.bytes = panel_bytes(use.shape, use.first_panel + i);
+        item.disk_bytes = static_cast<double>(item.bytes) * use.disk_share;
         item.attached = use.attached;
         if (use.part > 0) {
           STRATA_ASSERT(!item.events.empty() && item.events.back().kind == use.kind);
@@ -142,7 +144,7 @@ class Planner {
       const Event& next = item.events[n];
       const std::size_t from = 2 * (event.kind == Kind::read ? event.last_pass() : event.pass) + 1;
       const std::size_t to = 2 * (next.kind == Kind::read ? next.last_pass() : next.pass);
-      Interval interval{index, e, from, to, static_cast<double>(item.bytes), 0};
+      Interval interval{index, e, from, to, item.disk_bytes, 0};
       if (event.kind != Kind::read) interval.saved *= 2;
       interval.worth = interval.saved / (static_cast<double>(item.bytes) * duration(interval.from, interval.to));
       (event.pass >= begins_ ? epoch : preparation).push_back(interval);
@@ -205,7 +207,7 @@ class Planner {
       std::vector<double> read(passes_.size()), written(passes_.size());
       for (int c = 0; c < kClasses; ++c) {
         const double position = (c + 0.5) / kClasses;
-        const double bytes = static_cast<double>(item.bytes) / kClasses;
+        const double bytes = item.disk_bytes / kClasses;
         bool resident = false, dirty = false, on_disk = item.attached;
         const auto play = [&](const Event& event, double& in, double& out) {
           if (event.kind != Kind::overwrite && !resident && on_disk) in += bytes * share_of(event);
@@ -274,8 +276,8 @@ PassTraffic epoch_floor(const std::vector<PassRecord>& passes, std::size_t epoch
     for (const StoreUse& use : passes[p].uses) {
       std::uint64_t bytes = 0;
       for (std::size_t i = 0; i < use.panels; ++i) {
-        bytes +=
-            static_cast<std::uint64_t>(static_cast<double>(panel_bytes(use.shape, use.first_panel + i)) * use.share);
+        bytes += static_cast<std::uint64_t>(static_cast<double>(panel_bytes(use.shape, use.first_panel + i)) *
+                                            use.share * use.disk_share);
       }
       if (use.kind != Kind::overwrite) floor.read += bytes;
       if (use.kind != Kind::read) floor.written += bytes;

@@ -25,6 +25,9 @@ constexpr std::size_t kSampleStores = 7;
 constexpr std::size_t kSampleChunks = 32;  // of a dense pass
 constexpr std::size_t kSampleShards = 4;   // of a product
 constexpr std::uint64_t kLargestSample = std::uint64_t{128} << 20, kSmallestSample = std::uint64_t{4} << 20;
+// Memory that was given back costs at least this a byte when it comes again: where the host of a virtual machine takes
+// what its guest frees, a sample of memory that was never used yet does not show it.
+constexpr double kLeastFreshSeconds = 0.5e-9;
 constexpr std::size_t kFileUnit = std::size_t{256} << 10;
 
 template <class Body>
@@ -95,6 +98,7 @@ double Calibration<T>::measure(const std::string& what) {
     }
   }
   if (kind == "copied bytes") return copy();
+  if (kind == "fresh bytes") return fresh();
   if (kind == "edges" || kind == "scatter edges") {
     Codec codec = Codec::fp32;
     static_cast<void>(parse_codec(codec_word.c_str(), codec));
@@ -214,6 +218,22 @@ double Calibration<T>::product(std::size_t cols, Codec codec) {
     edges += static_cast<double>(shard.info().edges) * static_cast<double>(rows) / shard.info().rows;
   }
   return edges > 0 ? seconds / edges : 0;
+}
+
+// Of a byte of memory that the system hands out, all zero, at its first touch.
+template <class T>
+double Calibration<T>::fresh() {
+  constexpr std::size_t kPiece = std::size_t{2} << 20;
+  const std::uint64_t bytes = std::min(session_.spmm_memory.gather_limit / 2, kLargestSample);
+  if (bytes < kPiece) return kLeastFreshSeconds;
+  const Buffer memory(session_.budget, bytes, "a sample of fresh memory", true);
+  const double seconds = seconds_of([&] {
+    session_.workers.for_each(divide_up(bytes, kPiece), [&](std::size_t i) {
+      const std::size_t end = std::min<std::uint64_t>(bytes, (i + 1) * kPiece);
+      for (std::size_t at = i * kPiece; at < end; at += kBlockAlignment) memory.data()[at] = std::byte{1};
+    });
+  });
+  return std::max(kLeastFreshSeconds, seconds / static_cast<double>(bytes));
 }
 
 // Of a byte that is copied from blocks into the gathered columns.

@@ -30,6 +30,7 @@ class Calibration {
   [[nodiscard]] double dense(const std::string& kind, std::size_t layer);
   [[nodiscard]] double product(std::size_t cols, Codec codec);
   [[nodiscard]] double copy();
+  [[nodiscard]] double fresh();
   [[nodiscard]] double scatter(std::size_t cols, Codec codec);
 
   Session<T>& session_;

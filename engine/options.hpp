@@ -70,8 +70,10 @@ struct TrainOptions {
   std::uint64_t disk_limit = UINT64_MAX;
   Codec codec = Codec::fp32;        // X and Z
   Codec alpha_codec = Codec::fp32;  // alpha and gradients at aggregates
-  std::uint32_t threads = 0;        // 0: all cores
-  bool prefetch = true;             // read ahead of the passes
+  // Those rows go to disk packed where that helps (DiskForm); with codec fp16, and no bit of any result changes.
+  bool bitmap = false, alpha_bitmap = false;
+  std::uint32_t threads = 0;  // 0: all cores
+  bool prefetch = true;       // read ahead of the passes
   ProductWay product_way = ProductWay::automatic;
   std::uint32_t eval_every = 1;
   std::uint32_t checkpoint_every = 10;

@@ -23,11 +23,14 @@ void add_forward_stores(const TrainOptions& options, const StoreInfo& store, con
   for (std::size_t l = 0; l < model.layers.size(); ++l) {
     const LayerSpec& layer = model.layers[l];
     const std::string number = std::to_string(l + 1);
-    if (layer.aggregates()) plan.push_back({"Z" + number, rows_of(store, layer.z_width(), options.codec)});
-    if (layer.hops > 1) plan.push_back({"Z" + number + " below", rows_of(store, layer.z_width(), options.codec)});
-    if (layer.transform_first) plan.push_back({"U" + number, rows_of(store, layer.out, options.codec)});
+    if (layer.aggregates())
+      plan.push_back({"Z" + number, rows_of(store, layer.z_width(), options.codec), options.bitmap});
+    if (layer.hops > 1)
+      plan.push_back({"Z" + number + " below", rows_of(store, layer.z_width(), options.codec), options.bitmap});
+    if (layer.transform_first) plan.push_back({"U" + number, rows_of(store, layer.out, options.codec), options.bitmap});
     const bool logits = l + 1 == model.layers.size();
-    plan.push_back({logits ? "logits" : "X" + number, rows_of(store, layer.out, logits ? Codec::fp32 : options.codec)});
+    plan.push_back({logits ? "logits" : "X" + number, rows_of(store, layer.out, logits ? Codec::fp32 : options.codec),
+                    !logits && options.bitmap});
   }
 }
 
@@ -38,16 +41,19 @@ void add_alpha_stores(const TrainOptions& options, const StoreInfo& store, const
   std::size_t widest_aggregate = 0, widest_root = 0;
   for (std::size_t l = 1; l < model.layers.size(); ++l) {
     const LayerSpec& layer = model.layers[l];
-    plan.push_back({"alpha" + std::to_string(l), rows_of(store, layer.in, options.alpha_codec)});
+    plan.push_back({"alpha" + std::to_string(l), rows_of(store, layer.in, options.alpha_codec), options.alpha_bitmap});
     if (layer.transform_first) {
-      plan.push_back({"gradient at U" + std::to_string(l + 1), rows_of(store, layer.out, options.alpha_codec)});
+      plan.push_back({"gradient at U" + std::to_string(l + 1), rows_of(store, layer.out, options.alpha_codec),
+                      options.alpha_bitmap});
     }
     if (layer.aggregates() && (layer.has_root() || layer.passed())) widest_root = std::max(widest_root, layer.in);
     if (layer.aggregates()) widest_aggregate = std::max(widest_aggregate, layer.z_width());
   }
   // Where a layer has other rows than its inputs.
-  if (widest_root > 0) plan.push_back({"gradient at root", rows_of(store, widest_root, options.alpha_codec)});
-  if (widest_aggregate > 0) plan.push_back({"gradient at Z", rows_of(store, widest_aggregate, options.alpha_codec)});
+  if (widest_root > 0)
+    plan.push_back({"gradient at root", rows_of(store, widest_root, options.alpha_codec), options.alpha_bitmap});
+  if (widest_aggregate > 0)
+    plan.push_back({"gradient at Z", rows_of(store, widest_aggregate, options.alpha_codec), options.alpha_bitmap});
 }
 
 std::uint64_t fixed_bytes(const TrainOptions& options, const StoreInfo& store, const Model& model,
@@ -63,6 +69,7 @@ std::uint64_t fixed_bytes(const TrainOptions& options, const StoreInfo& store, c
   bytes += tiles * kTileBookkeeping;
   bytes += 24 * divide_up(store.nodes, kChunkRows) * panel_count(store.feature_dim);
   if (!options.batch_file.empty()) bytes += 4 * store.nodes;
+  if (options.bitmap || options.alpha_bitmap) bytes += BufferManager::kPackingBytes;
   return bytes + (1u << 20);  // page rounding of many small arrays
 }
 
@@ -73,6 +80,15 @@ std::uint64_t group_size(const Model& model, std::size_t group) {
 }
 
 }  // namespace
+
+// Half of what comes out of a ReLU is zero; where something is added to it, what is zero in both stays so.
+double expected_kept(const Model& model, std::size_t layer, bool drops) {
+  const LayerSpec& spec = model.layers[layer];
+  double zero = spec.activation == Activation::relu ? 0.5 : 0;
+  if (spec.skip > 0) zero *= layer >= spec.skip ? 1 - expected_kept(model, layer - spec.skip, drops) : 0;
+  const double dropped = drops ? spec.output_dropout / 2 : 0;
+  return (1 - zero) * (1 - dropped);
+}
 
 std::vector<PlannedStore> plan_stores(const TrainOptions& options, const StoreInfo& store, const Model& model) {
   std::vector<PlannedStore> plan;

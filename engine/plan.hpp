@@ -15,7 +15,12 @@ namespace strata {
 struct PlannedStore {
   std::string name;
   RowShape shape;
+  bool bitmap = false;  // DiskForm::bitmap
 };
+
+// Of the values of X at layer index `layer`, those that are expected not to be zero. drops: written with dropout in
+// steps, and without it to evaluate, by turns.
+[[nodiscard]] double expected_kept(const Model& model, std::size_t layer, bool drops);
 
 // The row stores a method keeps, in the order it makes them; the store's own features come first.
 [[nodiscard]] std::vector<PlannedStore> plan_stores(const TrainOptions& options, const StoreInfo& store,

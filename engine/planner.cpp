@@ -23,6 +23,7 @@ struct Candidate {
   ProductWay way = ProductWay::columns;
   std::uint64_t gather_limit = 0;
   bool graph_resident = false;
+  bool hold_gathered = false;  // the gathered columns' memory stays taken between products
   std::vector<PassRecord> passes;
   std::vector<std::size_t> epoch_begins;  // of every epoch of the period
   CachePlan cache;
@@ -40,20 +41,14 @@ class SchedulePlanner {
     std::optional<Candidate> best;
     std::vector<WayCost> costs;
     for (const ProductWay way : ways()) {
-      std::optional<Candidate> of_way;
-      for (const std::uint64_t limit : gather_limits(widest, way)) {
-        for (const bool resident : {false, true}) {
-          if (resident != session_.graph.resident() && (session_.graph.resident() || !graph_fits(limit))) continue;
-          Candidate candidate = record(way, limit, resident);
-          if (!of_way || epoch_seconds(candidate) < epoch_seconds(*of_way)) of_way = std::move(candidate);
-        }
-      }
-      costs.push_back({way, of_way->plan.traffic(of_way->plan.epoch), epoch_seconds(*of_way)});
-      if (!best || epoch_seconds(*of_way) < epoch_seconds(*best)) best = std::move(of_way);
+      Candidate of_way = best_of(way, widest);
+      costs.push_back({way, of_way.plan.traffic(of_way.plan.epoch), epoch_seconds(of_way)});
+      if (!best || epoch_seconds(of_way) < epoch_seconds(*best)) best = std::move(of_way);
     }
     session_.spmm_memory.way = best->way;
     best->plan.ways = std::move(costs);
     session_.spmm_memory.gather_limit = best->gather_limit;
+    session_.spmm_memory.keep = best->hold_gathered;
     if (best->graph_resident) session_.graph.make_resident();
     best->plan.floor = floor();
     if (session_.plan.fits) session_.schedule.keep_unknown();
@@ -63,6 +58,21 @@ class SchedulePlanner {
 
  private:
   static double epoch_seconds(const Candidate& c) { return c.plan.seconds(c.plan.epoch); }
+
+  Candidate best_of(ProductWay way, std::uint64_t widest) {
+    std::optional<Candidate> best;
+    for (const std::uint64_t limit : gather_limits(widest, way)) {
+      for (const bool resident : {false, true}) {
+        if (resident != session_.graph.resident() && (session_.graph.resident() || !graph_fits(limit))) continue;
+        for (const bool hold : {true, false}) {
+          if (!hold && session_.plan.fits) continue;
+          Candidate candidate = record(way, limit, resident, hold);
+          if (!best || epoch_seconds(candidate) < epoch_seconds(*best)) best = std::move(candidate);
+        }
+      }
+    }
+    return std::move(*best);
+  }
 
   // Where everything fits, columns are gathered straight from the dense passes.
   [[nodiscard]] std::vector<ProductWay> ways() const {
@@ -135,15 +145,19 @@ class SchedulePlanner {
     return session_.budget.limit() > taken ? session_.budget.limit() - taken : 0;
   }
 
-  Candidate record(ProductWay way, std::uint64_t limit, bool resident) {
+  Candidate record(ProductWay way, std::uint64_t limit, bool resident, bool hold) {
     Candidate candidate;
     candidate.way = way;
     candidate.gather_limit = limit;
     candidate.graph_resident = resident;
+    candidate.hold_gathered = hold;
     record_passes(candidate);
+    std::uint64_t most_gathered = 0;
+    for (const PassRecord& pass : candidate.passes) most_gathered = std::max(most_gathered, pass.gathered);
     std::vector<std::uint64_t> capacity;
     for (PassRecord& pass : candidate.passes) {
       if (resident) pass.graph_bytes = 0;
+      if (hold) pass.memory += most_gathered - pass.gathered;
       capacity.push_back(session_.plan.fits ? UINT64_MAX / 4 : room(pass.memory + (resident ? graph_bytes() : 0)));
     }
     candidate.cache = plan_cache(candidate.passes, candidate.epoch_begins.front(), capacity);
@@ -186,6 +200,7 @@ class SchedulePlanner {
     plan.period = static_cast<std::uint32_t>(candidate.epoch_begins.size());
     plan.graph_resident = candidate.graph_resident;
     plan.peak_kept = candidate.cache.peak_kept;
+    std::uint64_t gathered_before = 0;
     for (std::size_t p = 0; p < candidate.passes.size(); ++p) {
       const PassRecord& record = candidate.passes[p];
       plan.gather_bytes = std::max(plan.gather_bytes, record.gathered);
@@ -197,6 +212,12 @@ class SchedulePlanner {
       }
       pass.cpu_seconds = moved * kSecondsPerByte / session_.workers.threads();
       for (const WorkItem& item : record.work) pass.cpu_seconds += item.amount * rates_.seconds_each(item.what);
+      // What was given back comes again from the system, and the blocks that took its place once more.
+      if (!candidate.hold_gathered && record.gathered > gathered_before) {
+        pass.cpu_seconds +=
+            2 * static_cast<double>(record.gathered - gathered_before) * rates_.seconds_each("fresh bytes");
+      }
+      gathered_before = record.gathered;
       (p < candidate.epoch_begins.front() ? plan.preparation : plan.epoch).push_back(pass);
     }
     return plan;

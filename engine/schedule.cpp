@@ -53,8 +53,8 @@ void Schedule::Scope::use(const RowStore& store, std::size_t first_panel, std::s
     known.share = std::max(known.share, share);
     return;
   }
-  record_.uses.push_back(
-      {store.name(), store.shape(), store.is_attached(), first_panel, panels, kind, scattered, share});
+  record_.uses.push_back({store.name(), store.shape(), store.is_attached(), first_panel, panels, kind, scattered, share,
+                          store.disk_form().share(store.shape())});
   stores_.push_back(&store);
 }
 

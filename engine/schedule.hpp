@@ -23,6 +23,7 @@ struct StoreUse {
   Kind kind = Kind::read;
   bool scattered = false;  // a chunk may be pinned several times, so nothing is given up at its first unpin
   double share = 1;        // of the chunks, that are used
+  double disk_share = 1;   // expected bytes on disk, of those in memory
   // Passes one after the other that use the chunks between them, each chunk once: this is number `part` of `parts`.
   std::size_t part = 0, parts = 1;
 };

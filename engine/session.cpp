@@ -46,6 +46,7 @@ Session<T>::Session(const TrainOptions& o, const Store& s, MemoryBudget& b)
       buffers(b, {o.cache_dir, o.disk_limit, plan.read_ahead, false}),
       scratch(b, workers.slots()) {
   scratch.keep(plan.workspace / workers.slots());
+  if (o.bitmap || o.alpha_bitmap) buffers.reserve_packing();
   features = buffers.attach("features", store.features(budget));
   if (!model.layers.front().aggregates()) return;
   if (plan.fits) graph.make_resident();

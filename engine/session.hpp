@@ -60,12 +60,13 @@ class Session {
   // node.
   [[nodiscard]] EdgeScale<T> scatter_scale(bool transposed, const RowMap& destinations);
   void drop_scales() { scales_.clear(); }  // before maps go or come
-  // Scratch stores in the codec of X and Z, of alpha, or (logits) in full precision.
-  [[nodiscard]] RowStore make_rows(const std::string& name, std::size_t rows, std::size_t cols) {
-    return buffers.create(name, {rows, cols, options.codec});
+  // Scratch stores in the codec of X and Z, of alpha, or (logits) in full precision. kept: of the values, those that
+  // are expected not to be zero.
+  [[nodiscard]] RowStore make_rows(const std::string& name, std::size_t rows, std::size_t cols, double kept = 1) {
+    return buffers.create(name, {rows, cols, options.codec}, {options.bitmap, kept});
   }
   [[nodiscard]] RowStore make_alpha(const std::string& name, std::size_t rows, std::size_t cols) {
-    return buffers.create(name, {rows, cols, options.alpha_codec});
+    return buffers.create(name, {rows, cols, options.alpha_codec}, {options.alpha_bitmap, 1});
   }
   [[nodiscard]] RowStore make_exact(const std::string& name, std::size_t rows, std::size_t cols);
 

@@ -14,7 +14,6 @@
 
 #include "kernels/base/error.hpp"
 #include "storage/buffer_state.hpp"
-#include "storage/checksum.hpp"
 
 namespace strata {
 
@@ -83,14 +82,15 @@ std::optional<TileKey> BufferManager::State::choose_victim() {
 
 bool BufferManager::State::write_back(Lock& lock, BufferedStore& store, std::size_t tile_index) {
   Tile& tile = store.tiles[tile_index];
-  const std::span<const std::byte> slot = tile.memory.bytes();
+  std::span<std::byte> image;
+  StagingPlaces staged;
   tile.state = TileState::writing;
   ++writing;
   ++store.in_flight;
-  std::uint64_t sum = 0;
   bool kept = false;
   const auto finish = [&] {
     lock.lock();
+    give_back_staging(staged);
     --writing;
     --store.in_flight;
     tile.state = TileState::resident;
@@ -101,19 +101,18 @@ bool BufferManager::State::write_back(Lock& lock, BufferedStore& store, std::siz
   lock.unlock();
   try {
     store.spill.ensure(store.name, store.shape, directory);
-    sum = checksum(slot.first(store.content_bytes(tile_index)));
-    store.spill.file().write_at(SpillFile::offset(store.shape, tile_index), slot);
+    staged = make_images(store, {tile_index, 1}, {&image, 1});
+    store.file().write_at(*store.disk_offset(tile_index), image);
   } catch (...) {
     finish();
     throw;
   }
   finish();
-  counters.bytes_written += slot.size();
+  counters.bytes_written += image.size();
   if (tile.dropped) {
     if (tile.pins == 0) put_out(tile);
     return false;
   }
-  tile.checksum = sum;
   tile.on_disk = true;
   tile.dirty = false;
   return !kept;

@@ -16,24 +16,36 @@ constexpr std::size_t kMostPieces = 64;  // tiles of a request
 
 using Pieces = std::array<std::span<std::byte>, kMostPieces>;
 
+// Where tiles that are read go.
 std::span<const std::span<std::byte>> pieces_of(const BufferedStore& store, TileRun run, Pieces& pieces) {
-  for (std::size_t i = 0; i < run.count; ++i) pieces[i] = store.tiles[run.first + i].memory.bytes();
+  for (std::size_t i = 0; i < run.count; ++i) {
+    pieces[i] = store.tiles[run.first + i].memory.bytes().first(store.disk_bytes(run.first + i));
+  }
   return std::span(pieces).first(run.count);
 }
 
 }  // namespace
 
-std::optional<std::uint64_t> BufferedStore::plain_offset(std::size_t tile) const {
-  if (reader) return reader->plain_offset(chunk_of(tile), panel_of(tile));
-  return SpillFile::offset(shape, tile);
+std::size_t BufferedStore::disk_bytes(std::size_t tile) const {
+  const std::size_t pages = tiles[tile].packed_pages;
+  return pages > 0 ? pages * kBlockAlignment : slot_bytes(tile);
 }
 
-void BufferedStore::check(std::size_t tile, std::uint64_t expected, std::span<const std::byte> slot) const {
+std::optional<std::uint64_t> BufferedStore::disk_offset(std::size_t tile) const {
+  if (reader) return reader->plain_offset(chunk_of(tile), panel_of(tile));
+  return packed_offset(tile, tiles[tile].packed_pages);
+}
+
+void BufferedStore::accept(std::size_t tile, std::span<std::byte> slot) const {
   if (reader) {
     reader->check_tile(chunk_of(tile), panel_of(tile), slot);
-  } else {
-    spill.check(shape, tile, expected, slot);
+    return;
   }
+  const Tile& t = tiles[tile];
+  const std::size_t moved = disk_bytes(tile);
+  const std::size_t content = t.packed_pages > 0 ? moved : content_bytes(tile);
+  spill.check(shape, tile, t.checksum, slot.first(content), *disk_offset(tile), moved);
+  if (t.packed_pages > 0) unpack(tile, slot);
 }
 
 AsyncIo& BufferManager::State::io() {
@@ -48,7 +60,7 @@ bool BufferManager::State::prefetch(Lock& lock, std::uint32_t id, std::size_t ch
   const std::size_t first = chunk * store.shape.panels() + panel;
   const auto is_missing = [&](std::size_t tile) {
     const Tile& t = store.tiles[tile];
-    return t.state == TileState::absent && t.on_disk && store.plain_offset(tile).has_value();
+    return t.state == TileState::absent && t.on_disk && store.disk_offset(tile).has_value();
   };
   TileRun run;
   const auto start = [&] {
@@ -58,7 +70,7 @@ bool BufferManager::State::prefetch(Lock& lock, std::uint32_t id, std::size_t ch
   for (std::size_t tile = first; tile < first + count && complete; ++tile) {
     if (!is_missing(tile)) continue;
     const bool neighbour = run.count > 0 && run.count < kMostPieces && run.first + run.count == tile &&
-                           *store.plain_offset(tile - 1) + store.slot_bytes(tile - 1) == *store.plain_offset(tile);
+                           *store.disk_offset(tile - 1) + store.disk_bytes(tile - 1) == *store.disk_offset(tile);
     if (!neighbour) start();
     if (!is_missing(tile)) continue;  // start() lets others in
     const std::size_t bytes = store.slot_bytes(tile);
@@ -90,8 +102,7 @@ void BufferManager::State::start_read(Lock& lock, std::uint32_t id, TileRun run)
   Pieces pieces;
   bool ok = true;
   try {
-    requests_now.submit(AsyncIo::Kind::read, store.file(), *store.plain_offset(run.first),
-                        pieces_of(store, run, pieces),
+    requests_now.submit(AsyncIo::Kind::read, store.file(), *store.disk_offset(run.first), pieces_of(store, run, pieces),
                         [this, id, run](const std::exception_ptr& error) { finish_read(id, run, error == nullptr); });
   } catch (...) {
     ok = false;
@@ -112,7 +123,7 @@ void BufferManager::State::finish_read(std::uint32_t id, TileRun run, bool ok) {
       t.unchecked = true;
       add_resident({id, static_cast<std::uint32_t>(tile)}, t);
       ++counters.misses;
-      counters.bytes_read += t.memory.size();
+      counters.bytes_read += store.disk_bytes(tile);
     } else {
       t.ahead = false;
       t.state = TileState::absent;
@@ -129,12 +140,11 @@ void BufferManager::State::check_arrived(Lock& lock, TileKey key) {
   tile.unchecked = false;
   tile.state = TileState::reading;  // others wait; its place among the residents stays
   ++tile.pins;
-  const std::uint64_t expected = tile.checksum;
-  const std::span<const std::byte> slot = tile.memory.bytes();
+  const std::span<std::byte> slot = tile.memory.bytes();
   lock.unlock();
   std::exception_ptr error;
   try {
-    store.check(key.tile, expected, slot);
+    store.accept(key.tile, slot);
   } catch (...) {
     error = std::current_exception();
   }
@@ -153,8 +163,8 @@ void BufferManager::State::read_now(BufferedStore& store, std::size_t tile) cons
     store.reader->read_tile(store.chunk_of(tile), store.panel_of(tile), slot);
     return;
   }
-  store.spill.file().read_at(SpillFile::offset(store.shape, tile), slot);
-  store.spill.check(store.shape, tile, t.checksum, slot);
+  store.file().read_at(*store.disk_offset(tile), slot.first(store.disk_bytes(tile)));
+  store.accept(tile, slot);
 }
 
 // The tiles are in state writing and ascend.
@@ -167,32 +177,83 @@ void BufferManager::State::write_behind(std::uint32_t id, std::span<const std::u
   }
 }
 
+// One request for all tiles, but where packing leaves a gap between two.
 void BufferManager::State::start_write(std::uint32_t id, TileRun run) {
   BufferedStore* store = nullptr;
-  AsyncIo* requests_now = nullptr;
   {
     const std::lock_guard lock(mutex);
     store = stores[id].get();
-    requests_now = &io();
+    static_cast<void>(io());
   }
   try {
     store->spill.ensure(store->name, store->shape, directory);
-    for (std::size_t tile = run.first; tile < run.first + run.count; ++tile) {
-      Tile& t = store->tiles[tile];
-      t.checksum = checksum(t.memory.bytes().first(store->content_bytes(tile)));
-    }
-    Pieces pieces;
-    requests_now->submit(AsyncIo::Kind::write, store->spill.file(), SpillFile::offset(store->shape, run.first),
-                         pieces_of(*store, run, pieces),
-                         [this, id, run](std::exception_ptr error) { finish_write(id, run, std::move(error)); });
   } catch (...) {
-    finish_write(id, run, std::current_exception());
+    finish_write(id, run, {}, std::current_exception());
+    return;
+  }
+  Pieces pieces;
+  const StagingPlaces staged = make_images(*store, run, pieces);
+  std::size_t place = 0;
+  for (std::size_t begin = 0; begin < run.count;) {
+    StagingPlaces own;
+    std::size_t end = begin;
+    bool neighbour = true;
+    while (neighbour) {
+      const std::size_t tile = run.first + end;
+      if (store->tiles[tile].packed_pages > 0) own.add(staged.places.at(place++));
+      ++end;
+      neighbour =
+          end < run.count && *store->disk_offset(tile) + store->disk_bytes(tile) == *store->disk_offset(tile + 1);
+    }
+    submit_write(*store, id, {run.first + begin, end - begin}, std::span(pieces).subspan(begin, end - begin), own);
+    begin = end;
+  }
+}
+
+// Checksums and packs tiles in state writing. Returns the staging of those that were packed, in their order.
+StagingPlaces BufferManager::State::make_images(BufferedStore& store, TileRun run,
+                                                std::span<std::span<std::byte>> pieces) {
+  STRATA_ASSERT(run.count <= ChunkPins::kMost);
+  std::array<bool, ChunkPins::kMost> packs{};
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < run.count && store.form.bitmap; ++i) {
+    packs.at(i) = store.packing_saves(run.first + i);
+    count += packs.at(i) ? 1 : 0;
+  }
+  StagingPlaces staged;
+  if (count > 0) {
+    Lock lock(mutex);
+    staged = take_staging(lock, count);
+  }
+  std::size_t place = 0;
+  for (std::size_t i = 0; i < run.count; ++i) {
+    std::span<std::byte> to;
+    if (packs.at(i)) to = staging_at(staged.places.at(place++));
+    const DiskImage image = store.disk_image(run.first + i, to);
+    Tile& tile = store.tiles[run.first + i];
+    tile.checksum = image.checksum;
+    tile.packed_pages = image.packed_pages;
+    pieces[i] = image.bytes;
+  }
+  return staged;
+}
+
+void BufferManager::State::submit_write(const BufferedStore& store, std::uint32_t id, TileRun run,
+                                        std::span<const std::span<std::byte>> pieces, const StagingPlaces& staged) {
+  try {
+    requests->submit(
+        AsyncIo::Kind::write, store.file(), *store.disk_offset(run.first), pieces,
+        [this, id, run, staged](std::exception_ptr error) { finish_write(id, run, staged, std::move(error)); });
+  } catch (...) {
+    finish_write(id, run, staged, std::current_exception());
   }
 }
 
 // A tile that could not be written stays in memory, and the next pin tells why.
-void BufferManager::State::finish_write(std::uint32_t id, TileRun run, std::exception_ptr error) {
+void BufferManager::State::finish_write(std::uint32_t id, TileRun run, const StagingPlaces& staged,
+                                        std::exception_ptr error) {
   const std::lock_guard lock(mutex);
+  give_back_staging(staged);
   BufferedStore& store = *stores[id];
   for (std::size_t tile = run.first; tile < run.first + run.count; ++tile) {
     Tile& t = store.tiles[tile];
@@ -210,7 +271,7 @@ void BufferManager::State::finish_write(std::uint32_t id, TileRun run, std::exce
     }
     t.on_disk = true;
     t.dirty = false;
-    counters.bytes_written += t.memory.size();
+    counters.bytes_written += store.disk_bytes(tile);
     if (t.pins == 0 && !t.kept) release({id, static_cast<std::uint32_t>(tile)}, t);
   }
   if (error) failed_write = std::move(error);

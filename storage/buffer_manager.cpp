@@ -43,7 +43,7 @@ void ChunkPins::release() {
 }
 
 RowStore::RowStore(RowStore&& other) noexcept
-    : manager_(std::exchange(other.manager_, nullptr)), id_(other.id_), shape_(other.shape_) {}
+    : manager_(std::exchange(other.manager_, nullptr)), id_(other.id_), shape_(other.shape_), form_(other.form_) {}
 
 RowStore& RowStore::operator=(RowStore&& other) noexcept {
   if (this != &other) {
@@ -51,6 +51,7 @@ RowStore& RowStore::operator=(RowStore&& other) noexcept {
     manager_ = std::exchange(other.manager_, nullptr);
     id_ = other.id_;
     shape_ = other.shape_;
+    form_ = other.form_;
   }
   return *this;
 }
@@ -120,18 +121,23 @@ BufferManager::~BufferManager() {
   for (const std::unique_ptr<BufferedStore>& store : state_->stores) STRATA_ASSERT(store == nullptr);
 }
 
-RowStore BufferManager::create(const std::string& name, const RowShape& shape) {
+RowStore BufferManager::create(const std::string& name, const RowShape& shape, const DiskForm& form) {
+  STRATA_ASSERT(!form.bitmap || value_bytes(shape.codec) == sizeof(std::uint16_t));
+  if (form.bitmap) state_->make_staging();
   RowStore store;
-  store.id_ = state_->add_store(name, shape, std::nullopt);
+  store.id_ = state_->add_store(name, shape, form, std::nullopt);
   store.shape_ = shape;
+  store.form_ = form;
   store.manager_ = this;
   return store;
 }
 
+void BufferManager::reserve_packing() { state_->make_staging(); }
+
 RowStore BufferManager::attach(const std::string& name, RowFileReader reader) {
   RowStore store;
   store.shape_ = reader.shape();
-  store.id_ = state_->add_store(name, store.shape_, std::move(reader));
+  store.id_ = state_->add_store(name, store.shape_, {}, std::move(reader));
   store.manager_ = this;
   return store;
 }
@@ -148,13 +154,14 @@ std::uint64_t BufferManager::block_bytes() const {
 BufferManager::State::State(MemoryBudget& budget_in, Options options_in)
     : budget(budget_in), options(std::move(options_in)), directory(options.cache_dir, options.disk_limit) {}
 
-std::uint32_t BufferManager::State::add_store(const std::string& name, const RowShape& shape,
+std::uint32_t BufferManager::State::add_store(const std::string& name, const RowShape& shape, const DiskForm& form,
                                               std::optional<RowFileReader> reader) {
   auto store = std::make_unique<BufferedStore>();
   const std::size_t tiles = shape.chunks() * shape.panels();
   STRATA_ASSERT(tiles <= UINT32_MAX);
   store->name = name;
   store->shape = shape;
+  store->form = form;
   store->tiles = Array<Tile>(budget, tiles, "tile table of " + name);
   store->places = budget.reserve(tiles * sizeof(TileKey), "tile table of " + name);
   std::uninitialized_value_construct_n(store->tiles.data(), tiles);
@@ -387,7 +394,7 @@ void BufferManager::State::load(Lock& lock, BufferedStore& store, std::size_t ti
   lock.lock();
   if (!on_disk) return;
   ++counters.misses;
-  if (!store.reader) counters.bytes_read += slot.size();
+  if (!store.reader) counters.bytes_read += store.disk_bytes(tile_index);
 }
 
 TierCounters BufferManager::State::all_counters() const {

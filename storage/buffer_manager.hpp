@@ -30,7 +30,7 @@ class BufferManager;
 struct TierCounters {
   std::uint64_t hits = 0;           // pins served from memory
   std::uint64_t misses = 0;         // pins that read from disk
-  std::uint64_t bytes_read = 0;     // from disk
+  std::uint64_t bytes_read = 0;     // from disk, as they lie there
   std::uint64_t bytes_written = 0;  // to disk
   double wait_seconds = 0;          // of all threads together, for reads, writes and memory that writes free
 };
@@ -52,6 +52,14 @@ struct Retention {
     constexpr std::uint32_t kGolden = 2654435769u;  // 2^32 / golden ratio: a low-discrepancy sequence
     return static_cast<double>(static_cast<std::uint32_t>(chunk) * kGolden) < fraction * 4294967296.0;
   }
+};
+
+// How the tiles of a scratch store go to disk; what is in memory does not depend on it.
+struct DiskForm {
+  bool bitmap = false;  // packed (kernels/bitmap_codec.hpp) where that saves a page, else as in memory; 16-bit codecs
+  double kept = 1;      // share of the values that packing keeps, as far as is known: for plans of what will move
+  // Expected bytes of a store's tiles on disk, of those of their slots.
+  [[nodiscard]] double share(const RowShape& shape) const;
 };
 
 // Keeps one tile in memory. Move-only. Its bytes stay valid until it is destroyed.
@@ -104,6 +112,7 @@ class RowStore {
   void release();
 
   [[nodiscard]] const RowShape& shape() const { return shape_; }
+  [[nodiscard]] const DiskForm& disk_form() const { return form_; }
   [[nodiscard]] const std::string& name() const;
   [[nodiscard]] bool is_attached() const;
   [[nodiscard]] explicit operator bool() const { return manager_ != nullptr; }
@@ -136,10 +145,17 @@ class RowStore {
   BufferManager* manager_ = nullptr;
   std::uint32_t id_ = 0;
   RowShape shape_;
+  DiskForm form_;
 };
 
 class BufferManager {
  public:
+  // Packed tiles on their way to the disk, at most, and the memory for them: taken from the budget by the first store
+  // whose tiles are packed.
+  static constexpr std::size_t kPackedWrites = 32;
+  static constexpr std::size_t kMostPacked = kChunkRows * kPanelColumns * 2 - kBlockAlignment;  // bytes of a tile
+  static constexpr std::uint64_t kPackingBytes = kPackedWrites * kMostPacked;
+
   struct Options {
     std::filesystem::path
         cache_dir;  // created when something spills; scratch files there are removed by the destructor
@@ -155,7 +171,9 @@ class BufferManager {
 
   // A scratch store, all zero. The slots on disk are taken when something spills; ResourceError when disk_limit or the
   // file system would not hold it.
-  [[nodiscard]] RowStore create(const std::string& name, const RowShape& shape);
+  [[nodiscard]] RowStore create(const std::string& name, const RowShape& shape, const DiskForm& form = {});
+  // Takes the memory for packing now, not with the first store that needs it.
+  void reserve_packing();
   // A read-only store over a row file; pin_overwrite and pin_update are broken invariants.
   [[nodiscard]] RowStore attach(const std::string& name, RowFileReader reader);
 

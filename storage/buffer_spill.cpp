@@ -64,13 +64,12 @@ std::uint64_t SpillFile::offset(const RowShape& shape, std::size_t tile) {
 }
 
 void SpillFile::check(const RowShape& shape, std::size_t tile, std::uint64_t expected,
-                      std::span<const std::byte> slot) const {
+                      std::span<const std::byte> content, std::uint64_t offset, std::size_t moved) const {
   const std::size_t chunk = tile / shape.panels(), panel = tile % shape.panels();
   if (!file_.is_direct()) {
-    ::posix_fadvise(file_.descriptor(), static_cast<off_t>(offset(shape, tile)), static_cast<off_t>(slot.size()),
-                    POSIX_FADV_DONTNEED);
+    ::posix_fadvise(file_.descriptor(), static_cast<off_t>(offset), static_cast<off_t>(moved), POSIX_FADV_DONTNEED);
   }
-  const std::uint64_t found = checksum(slot.first(shape.tile_bytes(chunk, panel)));
+  const std::uint64_t found = checksum(content);
   if (found != expected) {
     throw DamagedError(file_.path().string(), "chunk " + std::to_string(chunk) + ", panel " + std::to_string(panel),
                        "checksum " + checksum_text(expected), checksum_text(found));

@@ -9,6 +9,7 @@
 // - resident, dirty --evict, write behind--> writing --> absent, or resident again if somebody wants it
 #pragma once
 
+#include <array>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -31,14 +32,15 @@ enum class TileState : std::uint8_t { absent, reading, resident, writing };
 // 56 bytes; with its place in the list of residents, a tile costs 64 bytes of budget.
 struct Tile {
   Buffer memory;               // of tile_slot bytes while resident, reading or writing
-  std::uint64_t checksum = 0;  // of the content on disk, when on_disk
+  std::uint64_t checksum = 0;  // of the content on disk (packed: of its pages), when on_disk
   std::uint32_t last_pin = 0;  // clock of the last pin
   std::uint32_t place = 0;     // index in State::residents while resident or writing
   std::uint16_t pins = 0;
   TileState state = TileState::absent;
-  bool dirty : 1 = false;    // memory is newer than the disk
-  bool on_disk : 1 = false;  // the disk holds what was last evicted (or, attached, everything)
-  bool wanted : 1 = false;   // somebody waits for it while it is written: keep it
+  std::uint8_t packed_pages = 0;  // of kBlockAlignment on disk; 0: there as in memory
+  bool dirty : 1 = false;         // memory is newer than the disk
+  bool on_disk : 1 = false;       // the disk holds what was last evicted (or, attached, everything)
+  bool wanted : 1 = false;        // somebody waits for it while it is written: keep it
   bool pinned_to_write : 1 = false;
   bool kept : 1 = false;       // by plan
   bool released : 1 = false;   // in State::released
@@ -69,8 +71,9 @@ class SpillFile {
   // Valid once ensure() returned.
   [[nodiscard]] const File& file() const { return file_; }
   [[nodiscard]] static std::uint64_t offset(const RowShape& shape, std::size_t tile);  // of its slot
-  // DamagedError unless the content has this checksum.
-  void check(const RowShape& shape, std::size_t tile, std::uint64_t checksum, std::span<const std::byte> slot) const;
+  // DamagedError unless the content has this checksum. `moved`: bytes that were read, from `offset` on.
+  void check(const RowShape& shape, std::size_t tile, std::uint64_t checksum, std::span<const std::byte> content,
+             std::uint64_t offset, std::size_t moved) const;
 
  private:
   std::mutex mutex_;  // of ensure()
@@ -98,9 +101,17 @@ class SpillDirectory {
   bool created_ = false;
 };
 
+// What is written of a tile.
+struct DiskImage {
+  std::span<std::byte> bytes;  // the tile's slot, or the packed pages
+  std::uint64_t checksum = 0;
+  std::uint8_t packed_pages = 0;  // as in Tile
+};
+
 struct BufferedStore {
   std::string name;
   RowShape shape;
+  DiskForm form;
   std::optional<RowFileReader> reader;  // attached
   Array<Tile> tiles;                    // [chunk * panels + panel]
   Reservation places;                   // for State::residents: 8 bytes a tile
@@ -118,11 +129,29 @@ struct BufferedStore {
   [[nodiscard]] std::size_t slot_bytes(std::size_t tile) const {
     return shape.tile_slot(chunk_of(tile), panel_of(tile));
   }
-  // Where a tile lies as it is in memory; empty when it must be decompressed (attached, zstd).
-  [[nodiscard]] std::optional<std::uint64_t> plain_offset(std::size_t tile) const;
+  // Bytes of a tile on disk, and where they lie; no place when what lies there is not what accept() takes (attached,
+  // zstd).
+  [[nodiscard]] std::size_t disk_bytes(std::size_t tile) const;
+  [[nodiscard]] std::optional<std::uint64_t> disk_offset(std::size_t tile) const;
   [[nodiscard]] const File& file() const { return reader ? reader->file() : spill.file(); }
-  void check(std::size_t tile, std::uint64_t expected, std::span<const std::byte> slot) const;  // DamagedError
+  // Checks what disk_offset() had, at the beginning of the tile's slot, and turns it into the content. DamagedError.
+  void accept(std::size_t tile, std::span<std::byte> slot) const;
+
+  // Packing (buffer_pack.cpp).
+  [[nodiscard]] bool packing_saves(std::size_t tile) const;  // a page at least
+  // staging: of kMostPacked bytes, or empty: as in memory.
+  [[nodiscard]] DiskImage disk_image(std::size_t tile, std::span<std::byte> staging) const;
+  [[nodiscard]] std::uint64_t packed_offset(std::size_t tile, std::size_t pages) const;
+  void unpack(std::size_t tile, std::span<std::byte> slot) const;
 };
+
+// Places in State::staging, for packed tiles until they are on disk.
+struct StagingPlaces {
+  std::array<std::uint8_t, ChunkPins::kMost> places{};
+  std::size_t count = 0;
+  void add(std::uint8_t place) { places.at(count++) = place; }
+};
+static_assert(ChunkPins::kMost <= BufferManager::kPackedWrites && BufferManager::kPackedWrites <= UINT8_MAX);
 
 // Tiles of one store that one request reads or writes: neighbours on disk.
 struct TileRun {
@@ -137,7 +166,7 @@ struct BufferManager::State {
   State(MemoryBudget& budget_in, Options options_in);
 
   // Handles (buffer_manager.cpp).
-  [[nodiscard]] std::uint32_t add_store(const std::string& name, const RowShape& shape,
+  [[nodiscard]] std::uint32_t add_store(const std::string& name, const RowShape& shape, const DiskForm& form,
                                         std::optional<RowFileReader> reader);
   void remove_store(std::uint32_t id);
   // Pins a tile and returns its content.
@@ -156,10 +185,22 @@ struct BufferManager::State {
   void finish_read(std::uint32_t id, TileRun run, bool ok);
   void write_behind(std::uint32_t id, std::span<const std::uint32_t> tiles);
   void start_write(std::uint32_t id, TileRun run);
-  void finish_write(std::uint32_t id, TileRun run, std::exception_ptr error);
+  [[nodiscard]] StagingPlaces make_images(BufferedStore& store, TileRun run, std::span<std::span<std::byte>> pieces);
+  void submit_write(const BufferedStore& store, std::uint32_t id, TileRun run,
+                    std::span<const std::span<std::byte>> pieces, const StagingPlaces& staged);
+  void finish_write(std::uint32_t id, TileRun run, const StagingPlaces& staged, std::exception_ptr error);
   void check_arrived(Lock& lock, TileKey key);  // of an unchecked tile
   void read_now(BufferedStore& store, std::size_t tile) const;
   [[nodiscard]] AsyncIo& io();
+
+  // Memory of packed tiles (buffer_pack.cpp). Who waits for places holds none and waits for nothing else, and writes
+  // give theirs back without waiting, so it ends.
+  void make_staging();
+  [[nodiscard]] StagingPlaces take_staging(Lock& lock, std::size_t count);
+  void give_back_staging(const StagingPlaces& staged);
+  [[nodiscard]] std::span<std::byte> staging_at(std::uint8_t place) const {
+    return staging.bytes().subspan(place * kMostPacked, kMostPacked);
+  }
 
   // Memory (buffer_evict.cpp).
   // A slot of `bytes`, by evicting if need be; the flag tells that it is all zero. May release and retake the lock.
@@ -218,7 +259,9 @@ struct BufferManager::State {
   std::uint32_t clock = 0;        // counts pins; wraps
   double mean_gap = 0;            // of all stores, for those without one
   std::uint64_t random = 1;
-  std::exception_ptr failed_write;    // of a write behind; the next pin throws it
+  std::exception_ptr failed_write;  // of a write behind; the next pin throws it
+  Buffer staging;                   // kPackedWrites places; empty until a store needs them
+  std::vector<std::uint8_t> staging_free;
   TierCounters counters;              // bytes_read without those of the readers still attached
   std::unique_ptr<AsyncIo> requests;  // made at the first request; last, so that it ends before what it works on
 };

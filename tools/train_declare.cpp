@@ -109,7 +109,8 @@ po::options_description resource_options() {
       "budget, e.g. 2GiB; it changes speed, never results; auto: half of the memory");
   add("gpu-memory", text("auto", "SIZE"), "accepted; this version computes on the CPU");
   add("device", text("auto", "NAME"), "auto or cpu");
-  add("codec", text("fp32", "NAME"), "of embeddings and aggregates: fp32, fp16, bf16 or int8");
+  add("codec", text("fp32", "NAME"),
+      "of embeddings and aggregates: fp32, fp16, bf16, int8, or bitmap: fp16, on disk without the zeros behind a ReLU");
   add("alpha-codec", text("fp32", "NAME"), "of the gradients with respect to them");
   add("cache-dir", path("DIR"), "where rows go that do not fit in memory; RUN/cache when absent");
   add("disk-limit", text("none", "SIZE"), "most that may lie there");

@@ -7,7 +7,6 @@
 #include <limits>
 
 #include "kernels/base/error.hpp"
-#include "kernels/row_codec.hpp"
 #include "tools/program.hpp"
 #include "tools/train_declare.hpp"
 
@@ -136,11 +135,12 @@ std::vector<std::pair<std::uint32_t, double>> parse_schedule(const Values& value
   return schedule;
 }
 
-Codec parse_codec_option(const Values& values, const char* name) {
-  Codec codec = Codec::fp32;
-  values.choice(name, {"fp32", "fp16", "bf16", "int8"});
-  if (!parse_codec(values.text(name).c_str(), codec)) values.fail(name, "use fp32, fp16, bf16 or int8");
-  return codec;
+// bitmap: rows of fp16 that go to disk packed.
+Codec parse_codec_option(const Values& values, const char* name, bool& bitmap) {
+  constexpr Codec kCodecs[] = {Codec::fp32, Codec::fp16, Codec::bf16, Codec::int8, Codec::fp16};
+  const std::size_t choice = values.choice(name, {"fp32", "fp16", "bf16", "int8", "bitmap"});
+  bitmap = choice + 1 == std::size(kCodecs);
+  return kCodecs[choice];
 }
 
 void fill_model(const Values& values, ModelOptions& model) {
@@ -246,8 +246,8 @@ void fill_resources(const Values& values, TrainOptions& options) {
     if (options.host_memory == 0) values.fail("host-memory", "expected a size above 0, as 2GiB");
   }
   if (values.text("gpu-memory") != "auto") static_cast<void>(values.size("gpu-memory"));
-  options.codec = parse_codec_option(values, "codec");
-  options.alpha_codec = parse_codec_option(values, "alpha-codec");
+  options.codec = parse_codec_option(values, "codec", options.bitmap);
+  options.alpha_codec = parse_codec_option(values, "alpha-codec", options.alpha_bitmap);
   options.cache_dir = values.text("cache-dir");
   if (values.text("disk-limit") != "none") options.disk_limit = values.size("disk-limit");
   options.keep_cache = values.flag("keep-cache");

@@ -26,13 +26,15 @@ ForwardRows<T>::ForwardRows(Session<T>& session, const ActiveSets& sets, bool ke
     for (const RowPart part : list_of(SweepParts::all)) {
       const std::size_t rows = map(l).part(part).size();
       const std::string name = part == RowPart::train ? number : number + " to evaluate";
+      const bool drops = part == RowPart::train && session.options.method == MethodKind::full;
       if (part == RowPart::eval && rows == 0) continue;
       has_eval_rows_ = has_eval_rows_ || part == RowPart::eval;
       if (l > 0 && layers[l].aggregates()) {
         z.part(part) = session.make_rows("Z" + name, rows, layers[l].z_width());
       }
-      x.part(part) = l + 1 == layers.size() ? session.make_exact("logits " + name, rows, layers[l].out)
-                                            : session.make_rows("X" + name, rows, layers[l].out);
+      x.part(part) = l + 1 == layers.size()
+                         ? session.make_exact("logits " + name, rows, layers[l].out)
+                         : session.make_rows("X" + name, rows, layers[l].out, expected_kept(session.model, l, drops));
     }
     z_.push_back(std::move(z));
     x_.push_back(std::move(x));

@@ -52,7 +52,7 @@ void add_optimizer(const OptimizerOptions& optimizer, Settings& settings) {
   settings["clip"] = number(optimizer.clip);
 }
 
-// The options that decide bits, without the files.
+// The options that decide bits, without the files. Rows packed on disk are those of their codec.
 Settings deciding_options(const TrainOptions& options) {
   Settings settings;
   add_model(options.model, settings);
@@ -151,6 +151,8 @@ const char* aggregation_norm_name(Aggregation aggregation) {
   return "";
 }
 
+const char* row_codec_name(Codec codec, bool bitmap) { return bitmap ? "bitmap" : codec_name(codec); }
+
 std::string schedule_text(const OptimizerOptions& options) {
   std::string text;
   for (const auto& [epoch, rate] : options.lr_schedule) {
@@ -186,6 +188,8 @@ std::string differences(const Settings& before, const Settings& now) {
 
 Settings all_settings(const TrainOptions& options) {
   Settings settings = deciding_options(options);
+  settings["codec"] = row_codec_name(options.codec, options.bitmap);
+  settings["alpha-codec"] = row_codec_name(options.alpha_codec, options.alpha_bitmap);
   settings["store"] = options.store.string();
   settings["run"] = options.run.string();
   settings["cache-dir"] = options.cache_dir.string();

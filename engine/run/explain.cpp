@@ -6,7 +6,6 @@
 #include "engine/run/machine.hpp"
 #include "engine/run/resources.hpp"
 #include "kernels/base/error.hpp"
-#include "kernels/row_codec.hpp"
 
 namespace strata {
 
@@ -30,7 +29,8 @@ void add_row_stores(std::string& text, const TrainOptions& options, const StoreI
                  "bytes");
   for (const PlannedStore& rows : plan_stores(options, store, model)) {
     fmt::format_to(std::back_inserter(text), "  {:<16}{:>14}{:>9}{:>7}{:>14}\n", rows.name, rows.shape.rows,
-                   rows.shape.cols, codec_name(rows.shape.codec), format_bytes(rows.shape.total_slot_bytes()));
+                   rows.shape.cols, row_codec_name(rows.shape.codec, rows.bitmap),
+                   format_bytes(rows.shape.total_slot_bytes()));
   }
 }
 

@@ -166,6 +166,62 @@ TEST_CASE("with narrower codecs a run is deterministic in the same way, and diff
   }
 }
 
+TEST_CASE("rows packed on disk change no bit, and move fewer bytes behind a ReLU") {
+  TempDir dir;
+  TinyStoreOptions o;
+  o.nodes = 20000;
+  o.edges = 40000;
+  o.features = 40;
+  o.shard_rows = 2048;
+  (void)make_tiny_store(dir.path() / "store", o);
+  const Store store(dir.path() / "store");
+  for (const MethodKind method : {MethodKind::full, MethodKind::iglu}) {
+    for (const bool planned : {false, true}) {
+      TrainOptions options = options_for(method, ModelKind::sage, dir.path());
+      options.codec = options.alpha_codec = Codec::fp16;
+      options.threads = planned ? 2 : 1;
+      options.host_memory = least_budget(store, options);
+      const Result plain = train(store, options, planned);
+      options.bitmap = options.alpha_bitmap = true;
+      CHECK(least_budget(store, options) == options.host_memory + BufferManager::kPackingBytes);
+      options.host_memory = least_budget(store, options);  // the same memory for blocks
+      const Result packed = train(store, options, planned);
+      CHECK(packed == plain);
+      CHECK(packed.peak <= options.host_memory);
+      CHECK(packed.counters.bytes_written < plain.counters.bytes_written);
+      CHECK(packed.counters.bytes_read < plain.counters.bytes_read);
+      options.model.activation = Activation::tanh;  // nothing is zero but what dropout made so
+      options.model.dropout = 0;
+      const Result dense = train(store, options, planned);
+      options.bitmap = options.alpha_bitmap = false;
+      CHECK(train(store, options, planned) == dense);
+      options.host_memory = std::uint64_t{1} << 30;
+      options.bitmap = true;
+      const Result memory = train(store, options, planned);
+      CHECK(memory == dense);
+      CHECK(memory.counters.bytes_written == 0);
+    }
+  }
+}
+
+TEST_CASE("what is expected of packed rows follows from the model") {
+  TrainOptions options = options_for(MethodKind::full, ModelKind::sage, {});
+  options.model.layers = 4;
+  options.model.dropout = 0;
+  const auto kept = [&](std::size_t layer, bool drops = false) {
+    return expected_kept(build_model(options.model, options.method, 48, 5), layer, drops);
+  };
+  CHECK(kept(0) == 0.5);
+  CHECK(kept(1) == 0.5);
+  options.model.dropout = 0.4;
+  CHECK(kept(1) == 0.5);
+  CHECK(kept(1, true) == doctest::Approx(0.4));
+  options.model.residual = ResidualKind::add;
+  CHECK(kept(1) == doctest::Approx(kept(0) == 1 ? 1 : 0.75));  // layer 1 adds the features where the widths agree
+  options.model.activation = Activation::tanh;
+  CHECK(kept(2) == 1);
+}
+
 TEST_CASE("one byte below the least budget is refused, with the least that would do") {
   TempDir dir;
   (void)make_tiny_store(dir.path() / "store", TinyStoreOptions{});

@@ -484,6 +484,29 @@ TEST_CASE("cache plan: the floor of three passes, by hand") {
   CHECK(plan.peak_kept == 0);
 }
 
+TEST_CASE("cache plan: rows packed on disk move less and are kept last") {
+  const auto use = [](const std::string& store, Kind kind, double disk_share) {
+    StoreUse one = use_of(store, 100, kind);
+    one.disk_share = disk_share;
+    return one;
+  };
+  std::vector<PassRecord> passes{
+      pass_of("write", {use("packed", Kind::overwrite, 0.5), use("plain", Kind::overwrite, 1)}),
+      pass_of("read", {use("packed", Kind::read, 0.5), use("plain", Kind::read, 1)})};
+  const PassTraffic floor = epoch_floor(passes, 0);
+  CHECK(floor.read == 150 * kPage);
+  CHECK(floor.written == 150 * kPage);
+  const CachePlan none = plan_cache(passes, 0, {0, 0});
+  CHECK(none.traffic[0].written == 150 * kPage);
+  CHECK(none.traffic[1].read == 150 * kPage);
+  const CachePlan one = plan_cache(passes, 0, {100 * kPage, 100 * kPage});  // in memory both take the same
+  CHECK(one.retention[0][0][0].keep == 0);
+  CHECK(one.retention[0][1][0].keep == 1);
+  CHECK(one.traffic[0].written == 50 * kPage);
+  CHECK(one.traffic[1].read == 50 * kPage);
+  CHECK(one.peak_kept == 100 * kPage);
+}
+
 TEST_CASE("cache plan: nothing to plan") {
   const CachePlan none = plan_cache({}, 0, {});
   CHECK(none.traffic.empty());

@@ -9,6 +9,7 @@
 
 #include "kernels/activation.hpp"
 #include "kernels/base/device.hpp"
+#include "kernels/bitmap_codec.hpp"
 #include "kernels/dropout.hpp"
 #include "kernels/gap_codec.hpp"
 #include "kernels/gather.hpp"
@@ -41,6 +42,8 @@ class HostMemory {
   STRATA_FORWARD(space, encode_panel)             \
   STRATA_FORWARD(space, decode_panel)             \
   STRATA_FORWARD(space, decode_gaps)              \
+  STRATA_FORWARD(space, pack_bitmap)              \
+  STRATA_FORWARD(space, unpack_bitmap)            \
   STRATA_FORWARD(space, spmm)                     \
   STRATA_FORWARD(space, spmm_scatter)             \
   STRATA_FORWARD(space, gather_rows)              \

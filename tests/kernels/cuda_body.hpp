@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/activation_cuda.hpp"
+#include "kernels/bitmap_codec_cuda.hpp"
 #include "kernels/dropout_cuda.hpp"
 #include "kernels/gap_codec_cuda.hpp"
 #include "kernels/gather_cuda.hpp"
@@ -65,6 +66,8 @@ struct CudaBody {
   STRATA_ON_STREAM(encode_panel)
   STRATA_ON_STREAM(decode_panel)
   STRATA_ON_STREAM(decode_gaps)
+  STRATA_ON_STREAM(pack_bitmap)
+  STRATA_ON_STREAM(unpack_bitmap)
   STRATA_ON_STREAM(spmm)
   STRATA_ON_STREAM(spmm_scatter)
   STRATA_ON_STREAM(gather_rows)

@@ -1,11 +1,11 @@
 #include <doctest/doctest.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <memory>
 
 #include "kernels/gap_codec.hpp"
 #include "tests/support/differential.hpp"
+#include "tests/support/guarded_pages.hpp"
 #include "tests/support/random.hpp"
 
 namespace strata::testing {
@@ -166,26 +166,6 @@ TEST_CASE("gap_codec: damaged bytes are refused, or give values, alike at every 
     CHECK(refused >= 3 * gap_control_bytes(count) / 2);
   }
 }
-
-// Memory that ends at a page nobody may touch.
-class GuardedPages {
- public:
-  explicit GuardedPages(std::size_t bytes) : size_(round_up(bytes, kBlockAlignment)) {
-    void* const memory =
-        ::mmap(nullptr, size_ + kBlockAlignment, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    REQUIRE(memory != MAP_FAILED);
-    begin_ = static_cast<std::byte*>(memory);
-    REQUIRE(::mprotect(begin_ + size_, kBlockAlignment, PROT_NONE) == 0);
-  }
-  GuardedPages(const GuardedPages&) = delete;
-  GuardedPages& operator=(const GuardedPages&) = delete;
-  ~GuardedPages() { ::munmap(begin_, size_ + kBlockAlignment); }
-  [[nodiscard]] std::byte* last(std::size_t bytes) const { return begin_ + size_ - bytes; }
-
- private:
-  std::size_t size_;
-  std::byte* begin_ = nullptr;
-};
 
 TEST_CASE("gap_codec: nothing behind the bytes is read, nothing behind the values is written") {
   Random random(15);

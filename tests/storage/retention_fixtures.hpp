@@ -82,11 +82,12 @@ inline std::vector<TestPass> random_passes(std::span<const RowShape> shapes, std
 // What the tiles of a store are like when every pass is planned and nothing stays that is not kept.
 class TrafficTwin {
  public:
-  explicit TrafficTwin(const RowShape& shape) : shape_(shape), kept_(tiles()), on_disk_(tiles()), dirty_(tiles()) {}
+  TrafficTwin(const RowShape& shape, const DiskForm& form)
+      : shape_(shape), form_(form), kept_(tiles()), dirty_(tiles()), versions_(tiles()), on_disk_(tiles()) {}
 
-  void play(const TestPass& pass) {
+  void play(const TestPass& pass, std::uint32_t version) {
     for (std::size_t chunk = 0; chunk < shape_.chunks(); ++chunk) {
-      for (std::size_t i = 0; i < pass.count; ++i) play_tile(pass, chunk, pass.first + i, pass.retention[i]);
+      for (std::size_t i = 0; i < pass.count; ++i) play_tile(pass, version, chunk, pass.first + i, pass.retention[i]);
     }
   }
   // In play(), so far.
@@ -102,22 +103,30 @@ class TrafficTwin {
   [[nodiscard]] std::uint64_t slot(std::size_t tile) const {
     return shape_.tile_slot(tile / shape_.panels(), tile % shape_.panels());
   }
-  void play_tile(const TestPass& pass, std::size_t chunk, std::size_t panel, const Retention& retention) {
+  void play_tile(const TestPass& pass, std::uint32_t version, std::size_t chunk, std::size_t panel,
+                 const Retention& retention) {
     const std::size_t tile = chunk * shape_.panels() + panel;
-    if (pass.use != Use::overwrite && !kept_[tile] && on_disk_[tile]) read += slot(tile);
-    if (pass.use != Use::read) dirty_[tile] = true;
+    if (pass.use != Use::overwrite && !kept_[tile]) read += on_disk_[tile];
+    if (pass.use != Use::read) {
+      dirty_[tile] = true;
+      versions_[tile] = version;
+    }
     if (retention.drop) {
-      kept_[tile] = dirty_[tile] = on_disk_[tile] = false;
+      kept_[tile] = dirty_[tile] = false;
+      on_disk_[tile] = 0;
       return;
     }
     kept_[tile] = Retention::keeps(retention.keep, chunk);
     if (kept_[tile] || !dirty_[tile]) return;
-    written += slot(tile);
     dirty_[tile] = false;
-    on_disk_[tile] = true;
+    on_disk_[tile] = bytes_on_disk(shape_, form_, versions_[tile], chunk, panel);
+    written += on_disk_[tile];
   }
   RowShape shape_;
-  std::vector<bool> kept_, on_disk_, dirty_;
+  DiskForm form_;
+  std::vector<bool> kept_, dirty_;
+  std::vector<std::uint32_t> versions_;  // in memory
+  std::vector<std::uint64_t> on_disk_;   // bytes
 };
 
 inline void set_retention(const RowStore& store, const TestPass& pass) {

@@ -228,12 +228,12 @@ TEST_CASE("async io: each request is a span of the timeline") {
     CAPTURE(name_of(backend));
     const Timeline timeline;
     const File file(dir / "a", File::Mode::read_write);
-    std::vector<std::byte> bytes(5000);
+    std::vector<std::byte> bytes(8 * 4321);  // requests are under way side by side: each has its own
     {
       AsyncIo io({backend, 4});
       Calls calls;
-      for (std::size_t i = 0; i < 7; ++i) calls.submit(io, Kind::read, file, 0, Piece(bytes).subspan(i, 4321));
-      calls.submit(io, Kind::write, file, 0, Piece(bytes).first(1234));
+      for (std::size_t i = 0; i < 7; ++i) calls.submit(io, Kind::read, file, 0, Piece(bytes).subspan(i * 4321, 4321));
+      calls.submit(io, Kind::write, file, 0, Piece(bytes).subspan(7 * 4321, 1234));
       CHECK(calls.wait().empty());
     }
     timeline.write(dir / "trace");

@@ -24,6 +24,9 @@ const RowShape kShapes[] = {{2 * kChunkRows + 9, 10 * kPanelColumns - 3, Codec::
                             {4 * kChunkRows, 71, Codec::bf16},
                             {5 * kChunkRows + 1, 20, Codec::int8}};
 
+// Of the shapes, packed where their codec can be.
+DiskForm form_of(const RowShape& shape, bool packed) { return {packed && shape.codec == Codec::bf16, 1}; }
+
 std::uint64_t all_tables() {
   std::uint64_t bytes = 0;
   for (const RowShape& shape : kShapes) bytes += table_bytes(shape);
@@ -36,9 +39,9 @@ std::uint64_t least_memory() {
 }
 
 struct Stores {
-  explicit Stores(BufferManager& manager) {
+  Stores(BufferManager& manager, bool packed) {
     for (const RowShape& shape : kShapes) {
-      stores.push_back(manager.create("x", shape));
+      stores.push_back(manager.create("x", shape, form_of(shape, packed)));
       twins.emplace_back(shape);
     }
   }
@@ -66,11 +69,11 @@ void come_back(const RowStore& store, const Twin& twin, const TestPass& pass, st
   }
 }
 
-void random_schedule(std::uint64_t memory, std::uint64_t window, std::uint32_t seed, bool poison) {
+void random_schedule(std::uint64_t memory, std::uint64_t window, std::uint32_t seed, bool poison, bool packed) {
   const TempDir dir;
-  MemoryBudget budget(memory);
+  MemoryBudget budget(memory + (packed ? BufferManager::kPackingBytes : 0));
   BufferManager manager(budget, retention_options(dir, poison, window));
-  Stores s(manager);
+  Stores s(manager, packed);
   CounterRng rng(seed, Stream::synthetic);
   const std::vector<TestPass> passes = random_passes(kShapes, 30, true, true, rng);
   for (std::uint32_t i = 0; i < passes.size(); ++i) {
@@ -125,8 +128,10 @@ TEST_CASE("retention: a slow twin agrees on random schedules at every budget") {
     for (const std::uint64_t window : {std::uint64_t{0}, std::uint64_t{150'000}, kPlenty}) {
       CAPTURE(more);
       CAPTURE(window);
-      ++seed;
-      random_schedule(least_memory() + more, window, seed, seed % 2 == 0);
+      for (const bool packed : {false, true}) {
+        ++seed;
+        random_schedule(least_memory() + more, window, seed, seed % 4 < 2, packed);
+      }
     }
   }
 }
@@ -134,14 +139,17 @@ TEST_CASE("retention: a slow twin agrees on random schedules at every budget") {
 TEST_CASE("retention: planned passes move exactly what the plan says") {
   for (std::uint32_t seed = 1; seed <= 12; ++seed) {
     CAPTURE(seed);
+    const bool packed = seed % 5 < 2;
+    const std::uint64_t staging = packed ? BufferManager::kPackingBytes : 0;
     const TempDir dir;
     const std::uint64_t window = seed % 3 == 0 ? 0 : 8 * kShapes[1].tile_slot(0, 0);
     std::uint64_t all = 0;
     for (const RowShape& shape : kShapes) all += shape.total_slot_bytes();
-    MemoryBudget budget(least_memory() + all + window);
+    MemoryBudget budget(least_memory() + all + window + staging);
     BufferManager manager(budget, retention_options(dir, seed % 2 == 0, window));
-    Stores s(manager);
-    std::vector<TrafficTwin> traffic(std::begin(kShapes), std::end(kShapes));
+    Stores s(manager, packed);
+    std::vector<TrafficTwin> traffic;
+    for (const RowShape& shape : kShapes) traffic.emplace_back(shape, form_of(shape, packed));
     CounterRng rng(seed, Stream::synthetic);
     const std::vector<TestPass> passes = random_passes(kShapes, 25, false, seed % 4 != 0, rng);
     std::uint64_t read = 0, written = 0;
@@ -158,9 +166,9 @@ TEST_CASE("retention: planned passes move exactly what the plan says") {
         REQUIRE(use_chunk(store, s.twins[pass.store], pass, chunk, i + 1, rng.below(2) == 0) == 0);
       }
       give_up(store, pass);
-      traffic[pass.store].play(pass);
+      traffic[pass.store].play(pass, i + 1);
       read = written = 0;
-      std::uint64_t kept = all_tables();
+      std::uint64_t kept = all_tables() + staging;
       for (const TrafficTwin& t : traffic) {
         read += t.read;
         written += t.written;

@@ -14,7 +14,8 @@ using namespace strata::test;
 namespace {
 
 constexpr int kThreads = 4;
-const RowShape kShape{6 * kChunkRows + 1, 70, Codec::int8};  // three panels
+const RowShape kShape{6 * kChunkRows + 1, 70, Codec::int8};   // three panels
+const RowShape kPacked{6 * kChunkRows + 1, 70, Codec::fp16};  // the same, to be packed
 
 void run_threads(const std::function<void(std::uint32_t)>& work) {
   std::vector<std::jthread> threads;
@@ -31,37 +32,40 @@ void prefetch_some(const RowStore& store, CounterRng& rng) {
 // A thread works through passes of its own over a store of its own, beside reading one that all share.
 void own_passes(RowStore& own, const RowStore& shared, std::uint32_t thread, std::atomic<int>& wrong) {
   CounterRng rng(31, Stream::synthetic, thread);
-  Twin twin(kShape);
-  const std::vector<TestPass> passes = random_passes({&kShape, 1}, 16, true, true, rng);
+  const RowShape& shape = own.shape();
+  Twin twin(shape);
+  const std::vector<TestPass> passes = random_passes({&shape, 1}, 16, true, true, rng);
   for (std::uint32_t i = 0; i < passes.size(); ++i) {
     set_retention(own, passes[i]);
     shared.set_retention(rng.below(3), 1, {Retention::Mode::planned, 0.5 * rng.below(3), false});
-    for (std::size_t chunk = 0; chunk < kShape.chunks(); ++chunk) {
+    for (std::size_t chunk = 0; chunk < shape.chunks(); ++chunk) {
       prefetch_some(own, rng);
       prefetch_some(shared, rng);
       const std::size_t panel = rng.below(3);
-      if (!tile_is(shared.pin_read(chunk, panel), kShape, 77, chunk, panel)) ++wrong;
+      if (!tile_is(shared.pin_read(chunk, panel), shape, 76, chunk, panel)) ++wrong;
       wrong += use_chunk(own, twin, passes[i], chunk, i + 1, rng.below(2) == 0);
     }
     give_up(own, passes[i]);
   }
 }
 
-void stress(std::uint64_t slots, std::uint64_t window, bool poison) {
+void stress(const RowShape& shape, std::uint64_t slots, std::uint64_t window, bool poison) {
   const TempDir dir;
-  const std::uint64_t slot = kShape.tile_slot(0, 0);
-  MemoryBudget budget((kThreads + 1) * table_bytes(kShape) + slots * slot);
+  const DiskForm form{shape.codec == Codec::fp16, 1};
+  const std::uint64_t slot = shape.tile_slot(0, 0);
+  MemoryBudget budget((kThreads + 1) * table_bytes(shape) + slots * slot +
+                      (form.bitmap ? BufferManager::kPackingBytes : 0));
   BufferManager manager(budget, retention_options(dir, poison, window * slot));
-  RowStore shared = manager.create("shared", kShape);
+  RowStore shared = manager.create("shared", shape, form);
   shared.set_retention(0, 3, {Retention::Mode::planned, 0, false});
-  Twin twin(kShape);
+  Twin twin(shape);
   const TestPass write{0, Use::overwrite, 0, 3, false, 0, {}};
-  for (std::size_t chunk = 0; chunk < kShape.chunks(); ++chunk) {
-    CHECK(use_chunk(shared, twin, write, chunk, 77, true) == 0);
+  for (std::size_t chunk = 0; chunk < shape.chunks(); ++chunk) {
+    CHECK(use_chunk(shared, twin, write, chunk, 76, true) == 0);  // a version that packs
   }
   std::atomic<int> wrong{0};
   run_threads([&](std::uint32_t t) {
-    RowStore own = manager.create("own", kShape);
+    RowStore own = manager.create("own", shape, form);
     own_passes(own, shared, t, wrong);
   });
   CHECK(wrong == 0);
@@ -71,9 +75,11 @@ void stress(std::uint64_t slots, std::uint64_t window, bool poison) {
 }  // namespace
 
 TEST_CASE("retention threads: passes of their own beside a store that all read") {
-  stress(3 * kThreads, 4, false);  // the least that serves three pins a thread
-  stress(3 * kThreads + 5, 100, true);
-  stress(1000, 6, false);
+  for (const RowShape& shape : {kShape, kPacked}) {
+    stress(shape, 3 * kThreads, 4, false);  // the least that serves three pins a thread
+    stress(shape, 3 * kThreads + 5, 100, true);
+    stress(shape, 1000, 6, false);
+  }
 }
 
 TEST_CASE("retention threads: stores that go while their tiles are on the way to and from the disk") {

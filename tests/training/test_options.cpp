@@ -68,6 +68,8 @@ TEST_CASE("defaults are those of TrainOptions") {
   CHECK(parsed.disk_limit == standard.disk_limit);
   CHECK(parsed.codec == standard.codec);
   CHECK(parsed.alpha_codec == standard.alpha_codec);
+  CHECK_FALSE(parsed.bitmap);
+  CHECK_FALSE(parsed.alpha_bitmap);
   CHECK(parsed.threads == standard.threads);
   CHECK(parsed.eval_every == standard.eval_every);
   CHECK(parsed.checkpoint_every == standard.checkpoint_every);
@@ -209,6 +211,19 @@ TEST_CASE("the aggregation's normalisation depends on the model") {
   CHECK(has(refusal({"--model", "mlp", "--aggregation-norm", "row"}), "does not aggregate"));
 }
 
+TEST_CASE("codec bitmap: rows of fp16 that go to disk packed, each kind by its own option") {
+  const TrainOptions rows = parse({"--codec", "bitmap"});
+  CHECK(rows.codec == Codec::fp16);
+  CHECK(rows.bitmap);
+  CHECK(rows.alpha_codec == Codec::fp32);
+  CHECK_FALSE(rows.alpha_bitmap);
+  const TrainOptions alpha = parse({"--codec", "int8", "--alpha-codec", "bitmap"});
+  CHECK(alpha.codec == Codec::int8);
+  CHECK_FALSE(alpha.bitmap);
+  CHECK(alpha.alpha_codec == Codec::fp16);
+  CHECK(alpha.alpha_bitmap);
+}
+
 TEST_CASE("methods, models and forms of the contract that this version lacks are refused, saying what it has") {
   for (const char* method : {"gas", "vrgcn", "mvs", "visagnn", "digest", "graphsage", "clustergcn", "graphsaint"}) {
     CHECK(has(refusal({"--method", method}), "supports full, iglu, sgc"));
@@ -223,7 +238,7 @@ TEST_CASE("methods, models and forms of the contract that this version lacks are
   CHECK(has(refusal({"--device", "tpu"}), "auto or cpu"));
   CHECK(has(refusal({"--layer-norm", "batch"}), "supports none, layer"));
   CHECK(has(refusal({"--predictor", "sat"}), "sat"));
-  CHECK(has(refusal({"--codec", "fp64"}), "fp32, fp16, bf16, int8"));
+  CHECK(has(refusal({"--codec", "fp64"}), "fp32, fp16, bf16, int8, bitmap"));
   CHECK(has(refusal({"--batch-size", "100"}), "whole graph"));
 }
 

@@ -61,6 +61,34 @@ TEST_CASE("the least budget gives the same bits; a byte less is refused with wha
   }
 }
 
+TEST_CASE("rows packed on disk give the files of fp16, and fewer bytes to the disk") {
+  StoreRuns runs(kSpillingNodes);
+  const auto words = [](const std::string& codec, const Words& more) {
+    Words all = {"--method", "iglu", "--model", "sage", "--hidden", "64", "--codec", codec, "--alpha-codec", codec};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  };
+  // Packing takes memory of its own: with the least budget of each, both have the same for blocks.
+  const auto least = [&](const std::string& codec) { return std::to_string(runs.least_budget(words(codec, {}))); };
+  for (const char* codec : {"fp16", "bitmap"}) {
+    const Outcome outcome = runs.go(codec, words(codec, {"--host-memory", least(codec)}));
+    REQUIRE_MESSAGE(outcome.status == 0, outcome.error);
+    CHECK(summary(runs.run(codec))["configuration"]["codec"] == codec);
+  }
+  check_same_results(runs.run("fp16"), runs.run("bitmap"));
+  const auto written = [&](const char* codec) {
+    return summary(runs.run(codec))["totals"]["bytes_written_this_process"].get<std::uint64_t>();
+  };
+  CHECK(written("bitmap") > 0);
+  CHECK(written("bitmap") < written("fp16"));
+  // The same bits, so one may go on as the other.
+  std::filesystem::rename(runs.run("bitmap"), runs.run("was bitmap"));
+  std::filesystem::rename(runs.run("fp16"), runs.run("bitmap"));
+  const Outcome resumed = runs.go("bitmap", words("bitmap", {"--host-memory", least("bitmap"), "--resume"}));
+  CHECK(resumed.status == 0);
+  CHECK(resumed.out.find("complete") != std::string::npos);
+}
+
 TEST_CASE("a cache directory of the user's gets a corner of this run's own, empty at the end") {
   StoreRuns runs(kSpillingNodes);
   const std::filesystem::path cache = runs.path() / "scratch";
@@ -241,6 +269,9 @@ TEST_CASE("--explain shows the plan and leaves nothing") {
     CHECK(outcome.out.find(part) != std::string::npos);
   }
   CHECK_FALSE(std::filesystem::exists(runs.run("run")));
+  const Outcome packed = runs.go("run", {"--explain", "--codec", "bitmap"});
+  CHECK(packed.status == 0);
+  CHECK(packed.out.find("bitmap") != std::string::npos);
   const Outcome little = runs.go("run", {"--explain", "--host-memory", "100kB"});
   CHECK(little.status == 0);
   CHECK(little.out.find("too little") != std::string::npos);
