@@ -22,12 +22,20 @@ std::uint64_t panel_bytes(const RowShape& shape, std::size_t panel) {
   return last * (last > 0 ? shape.tile_slot(0, panel) : 0) + shape.tile_slot(last, panel);
 }
 
+// A pass's part of a use that several passes share.
+struct Part {
+  std::size_t pass = 0, use = 0;
+  double share = 0;  // of the chunks
+};
+
 // One use of one panel.
 struct Event {
   std::size_t pass = 0, use = 0, panel = 0;  // panel: within the use
   Kind kind = Kind::read;
   bool scattered = false;
-  double share = 1;  // of the chunks
+  double share = 1;          // of the chunks
+  std::vector<Part> others;  // the passes after `pass` that do the rest of it
+  [[nodiscard]] std::size_t last_pass() const { return others.empty() ? pass : others.back().pass; }
 };
 
 // A panel of a store, with its uses in the order of the passes.
@@ -48,7 +56,12 @@ std::vector<Item> items_of(const std::vector<PassRecord>& passes) {
         item.bytes = panel_bytes(use.shape, use.first_panel + i);
         item.disk_bytes = static_cast<double>(item.bytes) * use.disk_share;
         item.attached = use.attached;
-        item.events.push_back({p, u, i, use.kind, use.scattered, use.share});
+        if (use.part > 0) {
+          STRATA_ASSERT(!item.events.empty() && item.events.back().kind == use.kind);
+          item.events.back().others.push_back({p, u, use.share});
+        } else {
+          item.events.push_back({p, u, i, use.kind, use.scattered, use.share, {}});
+        }
       }
     }
   }
@@ -92,6 +105,13 @@ class Planner {
     for (std::size_t t = 0; t < room_.size(); ++t) {
       plan_.peak_kept = std::max(plan_.peak_kept, static_cast<std::uint64_t>(full_room_[t] - room_[t]));
     }
+    for (const Item& item : items_) {
+      for (const Event& event : item.events) {
+        for (const Part& part : event.others) {
+          plan_.retention[part.pass][part.use][event.panel] = retention_of(event);
+        }
+      }
+    }
     simulate();
     return std::move(plan_);
   }
@@ -120,7 +140,11 @@ class Planner {
         retention_of(event).later = event.scattered;
         continue;
       }
-      Interval interval{index, e, 2 * event.pass + 1, 2 * item.events[n].pass, item.disk_bytes, 0};
+      // Of a use in parts: rows that it reads are there until its last pass, rows that it writes from its first one on.
+      const Event& next = item.events[n];
+      const std::size_t from = 2 * (event.kind == Kind::read ? event.last_pass() : event.pass) + 1;
+      const std::size_t to = 2 * (next.kind == Kind::read ? next.last_pass() : next.pass);
+      Interval interval{index, e, from, to, item.disk_bytes, 0};
       if (event.kind != Kind::read) interval.saved *= 2;
       interval.worth = interval.saved / (static_cast<double>(item.bytes) * duration(interval.from, interval.to));
       (event.pass >= begins_ ? epoch : preparation).push_back(interval);
@@ -168,6 +192,13 @@ class Planner {
     }
   }
 
+  // Of the chunks, by all passes of a use.
+  [[nodiscard]] static double share_of(const Event& event) {
+    double share = event.share;
+    for (const Part& part : event.others) share += part.share;
+    return share;
+  }
+
   // The fate of every class of chunks through the preparation and two periods.
   void simulate() {
     plan_.traffic.assign(passes_.size(), {});
@@ -179,7 +210,7 @@ class Planner {
         const double bytes = item.disk_bytes / kClasses;
         bool resident = false, dirty = false, on_disk = item.attached;
         const auto play = [&](const Event& event, double& in, double& out) {
-          if (event.kind != Kind::overwrite && !resident && on_disk) in += bytes * event.share;
+          if (event.kind != Kind::overwrite && !resident && on_disk) in += bytes * share_of(event);
           if (event.kind != Kind::read) {
             dirty = true;
             on_disk = false;
@@ -194,15 +225,26 @@ class Planner {
             on_disk = true;
           }
         };
+        const auto play_pass = [&](const Event& event) {
+          double in = 0, out = 0;
+          play(event, in, out);
+          const double all = share_of(event);
+          const auto add = [&](std::size_t pass, double share) {
+            read[pass] += in * share / all;
+            written[pass] += out * share / all;
+          };
+          add(event.pass, event.share);
+          for (const Part& part : event.others) add(part.pass, part.share);
+        };
         for (const Event& event : item.events) {
           if (event.pass < begins_) {
-            play(event, read[event.pass], written[event.pass]);
+            play_pass(event);
           } else {
             play(event, first_read, first_written);
           }
         }
         for (const Event& event : item.events) {
-          if (event.pass >= begins_) play(event, read[event.pass], written[event.pass]);
+          if (event.pass >= begins_) play_pass(event);
         }
       }
       for (std::size_t p = 0; p < passes_.size(); ++p) {

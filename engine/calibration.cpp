@@ -99,11 +99,12 @@ double Calibration<T>::measure(const std::string& what) {
   }
   if (kind == "copied bytes") return copy();
   if (kind == "fresh bytes") return fresh();
-  if (kind == "edges") {
+  if (kind == "edges" || kind == "scatter edges") {
     Codec codec = Codec::fp32;
     static_cast<void>(parse_codec(codec_word.c_str(), codec));
-    return product(number, codec);
+    return kind == "edges" ? product(number, codec) : scatter(number, codec);
   }
+  if (kind == "skipped edges") return scatter(0, Codec::fp32);
   if (kind == "rows out") return copy() * static_cast<double>(number) * 2 * sizeof(T);
   STRATA_ASSERT(number >= 1 && number <= session_.model.layers.size());
   return dense(codec_word == "with" ? kind + " with inputs" : kind, number - 1);

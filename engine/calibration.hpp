@@ -31,6 +31,7 @@ class Calibration {
   [[nodiscard]] double product(std::size_t cols, Codec codec);
   [[nodiscard]] double copy();
   [[nodiscard]] double fresh();
+  [[nodiscard]] double scatter(std::size_t cols, Codec codec);
 
   Session<T>& session_;
   std::map<std::string, double> known_;

@@ -1,44 +1,30 @@
-// Sparse x dense over row stores: out = A x (or A^T x), [+ add]. Design section 6: the columns of x that memory holds
-// are gathered for all its rows, the edges stream past once for each such group of columns, and every column's sum is
-// the same whatever the grouping. With the whole matrix in memory it is the resident way.
+// Sparse x dense over row stores: out = A x (or A^T x), [+ add]. Design section 6. One interface, two ways, the same
+// bits:
 //
-// The dense pass that computes x hands its rows over as it goes: what the first group holds then never touches a row
-// store, unless somebody else wants it.
+//   column_spmm.hpp   some columns of all rows of x in memory, destinations stream past (all columns: resident)
+//   tiled_spmm.hpp    the sums of some destinations in memory, the rows of x stream past
+//
+// Which one is the session's choice: options.product_way, or the planner's.
 #pragma once
 
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "engine/read_ahead.hpp"
-#include "engine/row_source.hpp"
 #include "engine/schedule.hpp"
-#include "engine/shard_stream.hpp"
-#include "engine/spmm_gather.hpp"
+#include "engine/spmm_way.hpp"
 
 namespace strata {
 
 template <class T>
-class Session;
-
-template <class T>
 class ExternalSpmm {
  public:
-  // Rows of x that lie in a row store of their own: its row 0 is row `first_row` of x.
-  struct Source {
-    const RowStore* store = nullptr;
-    std::size_t first_row = 0;
-  };
-  // Rows of the product: those of one part of the destinations' map. add: nothing, or rows that are added in T after
-  // the sum: out itself, a store of out's shape, or rows of other nodes' map (those it lacks add nothing).
-  struct Output {
-    RowPart part = RowPart::train;
-    RowSource add;
-    RowStore* out = nullptr;
-  };
-  // source: the shape of x, whose rows are those of the sources' map. rows.options.part is not looked at. Takes the
-  // memory for the gathered columns: ResourceError with the least that would do when not even the narrowest slice fits.
-  // name: of the product, in the plan and the timeline.
+  using Source = SpmmSource;
+  using Output = SpmmOutput;
+
+  // source: the shape of x, whose rows are those of the sources' map. rows.options.part is not looked at. outputs: the
+  // train part before the eval part. Takes the memory that the way holds rows or sums in: ResourceError with the least
+  // that would do when not even that fits. name: of the product, in the plan and the timeline.
   ExternalSpmm(Session<T>& session, std::string name, bool transposed, const RowShape& source, const ProductRows& rows,
                std::vector<Output> outputs);
   ExternalSpmm(const ExternalSpmm&) = delete;
@@ -46,31 +32,18 @@ class ExternalSpmm {
   ~ExternalSpmm();
 
   // Panels [0, taken_panels()) of x need not be in a row store if take() was given every row.
-  [[nodiscard]] std::size_t taken_panels() const { return taken_panels_; }
-  // Rows of x from `first` on, all columns. Different rows at the same time are fine.
-  void take(std::size_t first, MatrixView<const T> rows) { gather_.put(first, rows); }
+  [[nodiscard]] std::size_t taken_panels() const { return way_->taken_panels(); }
+  // Rows of x from `first` on, all columns; only if taken_panels() > 0. Different rows at the same time are fine.
+  void take(std::size_t first, MatrixView<const T> rows) { way_->take(first, rows); }
   // Bytes it holds in memory from construction on.
-  [[nodiscard]] std::uint64_t memory_bytes() const { return memory_bytes_; }
+  [[nodiscard]] std::uint64_t memory_bytes() const { return way_->memory_bytes(); }
 
   // taken: take() was given every row. The stores may be null when taken and taken_panels() covers all columns.
-  void run(const std::vector<Source>& x, bool taken);
+  void run(const std::vector<Source>& x, bool taken) { way_->run(x, taken); }
 
  private:
-  class Multiplication;  // one group of columns, one output
-  void load(const std::vector<Source>& x, const ColumnGroup& group);
-  void multiply(const ColumnGroup& group, const Output& output);
-  [[nodiscard]] std::string group_name(const char* what, const ColumnGroup& group) const;
-
   Session<T>& session_;
-  std::string name_;
-  bool transposed_;
-  RowShape source_;
-  ProductRows rows_;
-  std::vector<Output> outputs_;
-  std::vector<ColumnGroup> groups_;
-  std::size_t taken_panels_ = 0;
-  std::uint64_t memory_bytes_ = 0;
-  Gather gather_;
+  std::unique_ptr<SpmmWay<T>> way_;
 };
 
 // Where a dense pass leaves the rows it computes.

@@ -6,6 +6,7 @@
 
 #include "engine/external_spmm.hpp"
 #include "engine/layer_tile.hpp"
+#include "engine/read_ahead.hpp"
 #include "engine/session.hpp"
 
 namespace strata {

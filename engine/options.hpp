@@ -18,6 +18,9 @@ enum class ClassifierKind : std::uint8_t { automatic, none, linear };
 enum class ResidualKind : std::uint8_t { none, add, add2 };  // X^k += X^{k-1}, or X^{k-2}, where widths agree
 enum class IgluOrder : std::uint8_t { inverted, backprop };
 enum class IgluRefresh : std::uint8_t { alternate, once, twice };  // 0.5, 1 and 2 times an epoch
+// What products hold in memory: columns of x, or sums of destinations (external_spmm.hpp). automatic: as the planner
+// says, for all products or for each the one that reads less.
+enum class ProductWay : std::uint8_t { automatic, columns, tiles };
 enum class OptimizerKind : std::uint8_t { adam, adam_tf, sgd };
 
 struct ModelOptions {
@@ -71,6 +74,7 @@ struct TrainOptions {
   bool bitmap = false, alpha_bitmap = false;
   std::uint32_t threads = 0;  // 0: all cores
   bool prefetch = true;       // read ahead of the passes
+  ProductWay product_way = ProductWay::automatic;
   std::uint32_t eval_every = 1;
   std::uint32_t checkpoint_every = 10;
   std::uint32_t save_steps = 0;

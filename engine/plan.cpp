@@ -5,6 +5,7 @@
 
 #include "engine/layer_tile.hpp"
 #include "engine/spmm_gather.hpp"
+#include "engine/tile_plan.hpp"
 #include "storage/shard.hpp"
 
 namespace strata {
@@ -135,6 +136,11 @@ MemoryPlan plan_memory(const TrainOptions& options, const StoreInfo& store, cons
     const std::size_t width = layer.z_width();
     widest = std::max<std::uint64_t>(widest, width);
     const auto gathers = [&](Codec codec, Codec out_codec) {
+      if (options.product_way == ProductWay::tiles) {
+        plan.gather_full = std::max<std::uint64_t>(plan.gather_full, store.nodes * width * sizeof(float));
+        plan.gather_least = std::max(plan.gather_least, least_tile_bytes(store.nodes, width, sizeof(float)));
+        return;
+      }
       const RowShape source = rows_of(store, width, codec);
       plan.gather_full = std::max<std::uint64_t>(plan.gather_full, store.nodes * encoded_row_bytes(codec, width));
       plan.gather_least = std::max(plan.gather_least, least_gather_bytes(source, out_codec));

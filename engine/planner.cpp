@@ -6,6 +6,7 @@
 #include <set>
 #include <utility>
 
+#include "engine/tile_plan.hpp"
 #include "kernels/base/error.hpp"
 
 namespace strata {
@@ -19,6 +20,7 @@ constexpr std::uint64_t kSlack = std::uint64_t{1} << 20;
 
 // One way to run: the passes it leads to, and their cost.
 struct Candidate {
+  ProductWay way = ProductWay::columns;
   std::uint64_t gather_limit = 0;
   bool graph_resident = false;
   bool hold_gathered = false;  // the gathered columns' memory stays taken between products
@@ -37,16 +39,14 @@ class SchedulePlanner {
   SchedulePlan run() {
     const std::uint64_t widest = session_.spmm_memory.gather_limit;
     std::optional<Candidate> best;
-    for (const std::uint64_t limit : gather_limits(widest)) {
-      for (const bool resident : {false, true}) {
-        if (resident != session_.graph.resident() && (session_.graph.resident() || !graph_fits(limit))) continue;
-        for (const bool hold : {true, false}) {
-          if (!hold && session_.plan.fits) continue;
-          Candidate candidate = record(limit, resident, hold);
-          if (!best || epoch_seconds(candidate) < epoch_seconds(*best)) best = std::move(candidate);
-        }
-      }
+    std::vector<WayCost> costs;
+    for (const ProductWay way : ways()) {
+      Candidate of_way = best_of(way, widest);
+      costs.push_back({way, of_way.plan.traffic(of_way.plan.epoch), epoch_seconds(of_way)});
+      if (!best || epoch_seconds(of_way) < epoch_seconds(*best)) best = std::move(of_way);
     }
+    session_.spmm_memory.way = best->way;
+    best->plan.ways = std::move(costs);
     session_.spmm_memory.gather_limit = best->gather_limit;
     session_.spmm_memory.keep = best->hold_gathered;
     if (best->graph_resident) session_.graph.make_resident();
@@ -59,10 +59,37 @@ class SchedulePlanner {
  private:
   static double epoch_seconds(const Candidate& c) { return c.plan.seconds(c.plan.epoch); }
 
-  // Limits that cut the products differently: what memory allows, and less, down to one panel.
-  [[nodiscard]] std::vector<std::uint64_t> gather_limits(std::uint64_t most) const {
+  Candidate best_of(ProductWay way, std::uint64_t widest) {
+    std::optional<Candidate> best;
+    for (const std::uint64_t limit : gather_limits(widest, way)) {
+      for (const bool resident : {false, true}) {
+        if (resident != session_.graph.resident() && (session_.graph.resident() || !graph_fits(limit))) continue;
+        for (const bool hold : {true, false}) {
+          if (!hold && session_.plan.fits) continue;
+          Candidate candidate = record(way, limit, resident, hold);
+          if (!best || epoch_seconds(candidate) < epoch_seconds(*best)) best = std::move(candidate);
+        }
+      }
+    }
+    return std::move(*best);
+  }
+
+  // Where everything fits, columns are gathered straight from the dense passes.
+  [[nodiscard]] std::vector<ProductWay> ways() const {
+    const ProductWay wanted = session_.options.product_way;
+    if (wanted != ProductWay::automatic) return {wanted};
+    if (session_.plan.fits || !session_.model.uses_graph()) return {ProductWay::columns};
+    if (session_.spmm_memory.gather_limit < least_sums()) return {ProductWay::columns};
+    return {ProductWay::columns, ProductWay::tiles, ProductWay::automatic};
+  }
+
+  // Limits that cut the products differently: what memory allows, and less, down to one panel of columns or a quarter
+  // of the sums.
+  [[nodiscard]] std::vector<std::uint64_t> gather_limits(std::uint64_t most, ProductWay way) const {
     std::set<std::uint64_t> limits{most};
     if (session_.plan.fits) return {most};
+    if (way != ProductWay::columns) add_tile_limits(limits, most);
+    if (way == ProductWay::tiles) return {limits.begin(), limits.end()};
     for (std::size_t l = 1; l < session_.model.layers.size(); ++l) {
       const LayerSpec& layer = session_.model.layers[l];
       if (!layer.aggregates()) continue;
@@ -76,6 +103,29 @@ class SchedulePlanner {
       }
     }
     return {limits.begin(), limits.end()};
+  }
+
+  // What tiles of every product fit into.
+  [[nodiscard]] std::uint64_t least_sums() const {
+    std::uint64_t bytes = session_.plan.gather_least;
+    for (std::size_t l = 1; l < session_.model.layers.size(); ++l) {  // the first aggregate is there already
+      const LayerSpec& layer = session_.model.layers[l];
+      if (layer.aggregates()) bytes = std::max(bytes, least_tile_bytes(session_.nodes(), layer.z_width(), sizeof(T)));
+    }
+    return bytes;
+  }
+
+  void add_tile_limits(std::set<std::uint64_t>& limits, std::uint64_t most) const {
+    for (std::size_t l = 1; l < session_.model.layers.size(); ++l) {
+      if (!session_.model.layers[l].aggregates()) continue;
+      const std::uint64_t row = session_.model.layers[l].z_width() * sizeof(T);
+      for (const std::size_t ranges : {1, 2, 3, 4}) {
+        for (const RowMap* rows : {&session_.rows(l - 1), &session_.rows(l)}) {
+          const std::uint64_t bytes = divide_up(divide_up(rows->all_rows(), kChunkRows), ranges) * kChunkRows * row;
+          if (bytes < most && bytes >= least_sums()) limits.insert(bytes);
+        }
+      }
+    }
   }
 
   [[nodiscard]] std::uint64_t graph_bytes() const {
@@ -95,8 +145,9 @@ class SchedulePlanner {
     return session_.budget.limit() > taken ? session_.budget.limit() - taken : 0;
   }
 
-  Candidate record(std::uint64_t limit, bool resident, bool hold) {
+  Candidate record(ProductWay way, std::uint64_t limit, bool resident, bool hold) {
     Candidate candidate;
+    candidate.way = way;
     candidate.gather_limit = limit;
     candidate.graph_resident = resident;
     candidate.hold_gathered = hold;
@@ -117,7 +168,9 @@ class SchedulePlanner {
   // The sweep before the first epoch, then the epochs of a period in their steady state: the second one.
   void record_passes(Candidate& candidate) {
     const std::uint64_t before = session_.spmm_memory.gather_limit;
+    const ProductWay way_before = session_.spmm_memory.way;
     session_.spmm_memory.gather_limit = candidate.gather_limit;
+    session_.spmm_memory.way = candidate.way;
     const auto taken = [&](const std::function<void()>& run) {
       session_.schedule.record();
       run();
@@ -138,10 +191,12 @@ class SchedulePlanner {
     }
     method_.forget_outputs();
     session_.spmm_memory.gather_limit = before;
+    session_.spmm_memory.way = way_before;
   }
 
   [[nodiscard]] SchedulePlan cost(const Candidate& candidate) {
     SchedulePlan plan;
+    plan.way = candidate.way;
     plan.period = static_cast<std::uint32_t>(candidate.epoch_begins.size());
     plan.graph_resident = candidate.graph_resident;
     plan.peak_kept = candidate.cache.peak_kept;

@@ -1,6 +1,6 @@
-// The plan of a run: how the products are cut, whether the edges stay in memory, what every row store keeps between its
-// uses; and what that costs. Of the ways that fit the budget the fastest by the rates of this machine is taken.
-// Design section 6.
+// The plan of a run: what the products hold and how they are cut, whether the edges stay in memory, what every row
+// store keeps between its uses; and what that costs. Of the ways that fit the budget the fastest by the rates of this
+// machine is taken. Design section 6.
 #pragma once
 
 #include <algorithm>
@@ -28,8 +28,17 @@ struct PlannedPass {
   }
 };
 
+// The best that a way of the products came to; automatic: each product the way that reads less.
+struct WayCost {
+  ProductWay way = ProductWay::columns;
+  PassTraffic traffic;  // of all of a period, shards included
+  double seconds = 0;
+};
+
 struct SchedulePlan {
   std::vector<PlannedPass> preparation, epoch;  // epoch: all of a period
+  ProductWay way = ProductWay::columns;         // that was taken
+  std::vector<WayCost> ways;                    // that were looked at
   std::uint32_t period = 1;                     // epochs
   std::uint64_t gather_bytes = 0;               // that the largest one holds
   bool graph_resident = false;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "engine/read_ahead.hpp"
 #include "engine/row_access.hpp"
 #include "kernels/linear.hpp"
 

@@ -21,9 +21,12 @@ class ReadAhead {
   }
   void add(const RowStore& store) { add(store, 0, store.shape().panels()); }
   void add(const RowStore& store, std::vector<std::uint32_t> chunks) {
-    if (!on_) return;
+    add(store, 0, store.shape().panels(), std::move(chunks));
+  }
+  void add(const RowStore& store, std::size_t first_panel, std::size_t panels, std::vector<std::uint32_t> chunks) {
+    if (!on_ || chunks.empty()) return;
     const std::size_t count = chunks.size();
-    streams_.push_back({&store, 0, store.shape().panels(), std::move(chunks), count, 0});
+    streams_.push_back({&store, first_panel, panels, std::move(chunks), count, 0});
   }
 
   // Starts as many reads as there is room for; the streams keep abreast. One thread at a time; to be called before

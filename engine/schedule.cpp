@@ -58,6 +58,15 @@ void Schedule::Scope::use(const RowStore& store, std::size_t first_panel, std::s
   stores_.push_back(&store);
 }
 
+void Schedule::Scope::use_part(const RowStore& store, std::size_t first_panel, std::size_t panels, StoreUse::Kind kind,
+                               const StorePart& part) {
+  const std::size_t before = stores_.size();
+  use(store, first_panel, panels, kind, false, part.chunks);
+  if (stores_.size() == before) return;  // read already, in this very pass
+  record_.uses.back().part = part.part;
+  record_.uses.back().parts = part.parts;
+}
+
 bool Schedule::Scope::begin() {
   if (schedule_.recording_) {
     schedule_.passes_.push_back(record_);

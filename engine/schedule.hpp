@@ -24,6 +24,13 @@ struct StoreUse {
   bool scattered = false;  // a chunk may be pinned several times, so nothing is given up at its first unpin
   double share = 1;        // of the chunks, that are used
   double disk_share = 1;   // expected bytes on disk, of those in memory
+  // Passes one after the other that use the chunks between them, each chunk once: this is number `part` of `parts`.
+  std::size_t part = 0, parts = 1;
+};
+
+// See StoreUse: `chunks` of them in this pass.
+struct StorePart {
+  std::size_t chunks = 0, part = 0, parts = 1;
 };
 
 // Something that takes processor time: `amount` of it (rows, edges) at the rate that `what` names.
@@ -105,6 +112,8 @@ class Schedule::Scope {
   void use(const RowStore& store, StoreUse::Kind kind) { use(store, 0, store.shape().panels(), kind); }
   void use(const RowStore& store, std::size_t first_panel, std::size_t panels, StoreUse::Kind kind,
            bool scattered = false, std::size_t chunks = static_cast<std::size_t>(-1));
+  void use_part(const RowStore& store, std::size_t first_panel, std::size_t panels, StoreUse::Kind kind,
+                const StorePart& part);
   void takes(std::uint64_t bytes) { record_.memory += bytes; }
   void gathers(std::uint64_t bytes) {
     record_.gathered += bytes;

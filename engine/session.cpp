@@ -52,6 +52,7 @@ Session<T>::Session(const TrainOptions& o, const Store& s, MemoryBudget& b)
   if (plan.fits) graph.make_resident();
   spmm_memory.gather_limit = plan.gather_limit;
   spmm_memory.keep = plan.fits;
+  spmm_memory.way = o.product_way == ProductWay::tiles ? ProductWay::tiles : ProductWay::columns;
   aggregate = first_aggregate(*this);
 }
 
@@ -63,19 +64,32 @@ RowStore Session<T>::make_exact(const std::string& name, std::size_t rows, std::
 template <class T>
 EdgeScale<T> Session<T>::scale(bool transposed, const RowMap& sources) {
   EdgeScale<T> scale = graph.scale(transposed);
-  if (scale.source == nullptr || sources.is_identity()) return scale;
-  Array<T>& own = scales_[&sources];
+  scale.source = in_order(scale.source, sources);
+  return scale;
+}
+
+template <class T>
+EdgeScale<T> Session<T>::scatter_scale(bool transposed, const RowMap& destinations) {
+  EdgeScale<T> scale = graph.scale(transposed);
+  scale.destination = in_order(scale.destination, destinations);
+  return scale;
+}
+
+// by_node: the graph's scales (it has one array of them), or null.
+template <class T>
+const T* Session<T>::in_order(const T* by_node, const RowMap& map) {
+  if (by_node == nullptr || map.is_identity()) return by_node;
+  Array<T>& own = scales_[&map];
   if (own.empty()) {
-    own = Array<T>(budget, sources.all_rows(), "normalisation of a layer's rows");
+    own = Array<T>(budget, map.all_rows(), "normalisation of a layer's rows");
     std::vector<NodeId> nodes;
     for (std::size_t first = 0; first < own.size(); first += nodes.size()) {
       nodes.resize(std::min(kChunkRows, own.size() - first));
-      sources.nodes(first, nodes);
-      for (std::size_t i = 0; i < nodes.size(); ++i) own[first + i] = scale.source[nodes[i]];
+      map.nodes(first, nodes);
+      for (std::size_t i = 0; i < nodes.size(); ++i) own[first + i] = by_node[nodes[i]];
     }
   }
-  scale.source = own.data();
-  return scale;
+  return own.data();
 }
 
 template class Session<float>;

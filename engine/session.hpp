@@ -56,6 +56,9 @@ class Session {
   [[nodiscard]] const RowMap& rows(std::size_t l) const { return sets.layer(l + 1); }
   // Scales of A or its transpose for x in the order of a map's rows. Not thread-safe.
   [[nodiscard]] EdgeScale<T> scale(bool transposed, const RowMap& sources);
+  // The same for sums taken source by source (spmm_scatter.hpp): destinations in the order of a map's rows, sources by
+  // node.
+  [[nodiscard]] EdgeScale<T> scatter_scale(bool transposed, const RowMap& destinations);
   void drop_scales() { scales_.clear(); }  // before maps go or come
   // Scratch stores in the codec of X and Z, of alpha, or (logits) in full precision. kept: of the values, those that
   // are expected not to be zero.
@@ -68,6 +71,7 @@ class Session {
   [[nodiscard]] RowStore make_exact(const std::string& name, std::size_t rows, std::size_t cols);
 
  private:
+  [[nodiscard]] const T* in_order(const T* by_node, const RowMap& map);
   std::map<const RowMap*, Array<T>> scales_;  // the graph's, in the order of a map's rows
 };
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "engine/options.hpp"
 #include "kernels/base/budget.hpp"
 #include "kernels/row_codec.hpp"
 #include "storage/buffer_manager.hpp"
@@ -30,11 +31,18 @@ struct ColumnGroup {
 [[nodiscard]] std::uint64_t gather_bytes(const RowShape& source, const std::vector<ColumnGroup>& groups);
 [[nodiscard]] std::uint64_t least_gather_bytes(const RowShape& source, Codec out_codec);
 
-// The memory SpMM may take for gathered columns, and whether to keep it between calls.
+// The memory SpMM may take for gathered columns or for sums, and whether to keep it between calls.
 struct SpmmMemory {
-  std::uint64_t gather_limit = 0;  // bytes
-  bool keep = false;               // by plan: the buffer stays for the next call
+  std::uint64_t gather_limit = 0;        // bytes
+  bool keep = false;                     // by plan: the buffer stays for the next call
+  ProductWay way = ProductWay::columns;  // of the products from now on
   Buffer buffer;
+
+  void hold(MemoryBudget& budget, std::uint64_t bytes) {
+    if (buffer.size() >= bytes) return;
+    buffer.release();
+    buffer = Buffer(budget, bytes, "what SpMM holds in memory", true);
+  }
 };
 
 // One group of columns in memory; owns nothing.

@@ -26,6 +26,17 @@ class Workers {
     std::function<void(std::size_t, std::size_t)> reduce;
   };
   void ordered(std::size_t n, const Stages& stages);
+
+  // The same with several stages after the work: turn(i, slot, t) for t in [0, count), in ascending t for each i, and
+  // for each t one at a time in ascending i; turns of different t run side by side. So what belongs to t alone sees the
+  // items in their order. The slot is i's until its last turn ends.
+  struct Turns {
+    std::function<void(std::size_t)> before;
+    std::function<void(std::size_t, std::size_t)> work;
+    std::size_t count = 1;  // at least 1
+    std::function<void(std::size_t, std::size_t, std::size_t)> turn;
+  };
+  void in_turns(std::size_t n, const Turns& turns);
   [[nodiscard]] std::size_t slots() const { return threads_ + (threads_ > 1 ? 1 : 0); }
 
  private:

@@ -115,6 +115,9 @@ po::options_description resource_options() {
   add("cache-dir", path("DIR"), "where rows go that do not fit in memory; RUN/cache when absent");
   add("disk-limit", text("none", "SIZE"), "most that may lie there");
   add("prefetch", text("on", "on|off"), "read ahead of the computation; off changes no result and is slower");
+  add("product-way", text("auto", "NAME"),
+      "what sparse products hold in memory: columns (of all rows that are read), tiles (the sums of some rows that are "
+      "written), or auto: what is faster by the plan; it changes no result");
   add("keep-cache", po::bool_switch(), "leave RUN/cache in place at the end");
   return group;
 }

@@ -252,6 +252,8 @@ void fill_resources(const Values& values, TrainOptions& options) {
   if (values.text("disk-limit") != "none") options.disk_limit = values.size("disk-limit");
   options.keep_cache = values.flag("keep-cache");
   options.prefetch = values.choice("prefetch", {"on", "off"}) == 0;
+  static constexpr ProductWay kWays[] = {ProductWay::automatic, ProductWay::columns, ProductWay::tiles};
+  options.product_way = kWays[values.choice("product-way", {"auto", "columns", "tiles"})];
 }
 
 void fill_output(const Values& values, TrainOptions& options) {

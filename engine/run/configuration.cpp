@@ -73,6 +73,15 @@ Settings deciding_options(const TrainOptions& options) {
 
 }  // namespace
 
+const char* product_way_name(ProductWay way) {
+  switch (way) {
+    case ProductWay::automatic: return "auto";
+    case ProductWay::columns: return "columns";
+    case ProductWay::tiles: return "tiles";
+  }
+  return "";
+}
+
 const char* method_name(MethodKind kind) {
   switch (kind) {
     case MethodKind::full: return "full";
@@ -188,6 +197,7 @@ Settings all_settings(const TrainOptions& options) {
   settings["host-memory"] = std::to_string(options.host_memory);
   settings["disk-limit"] = options.disk_limit == UINT64_MAX ? "none" : std::to_string(options.disk_limit);
   settings["threads"] = std::to_string(options.threads);
+  settings["product-way"] = product_way_name(options.product_way);
   settings["checkpoint-every"] = std::to_string(options.checkpoint_every);
   settings["save-steps"] = std::to_string(options.save_steps);
   settings["init"] = options.init.string();

@@ -12,6 +12,7 @@
 namespace strata {
 
 [[nodiscard]] const char* method_name(MethodKind kind);
+[[nodiscard]] const char* product_way_name(ProductWay way);
 [[nodiscard]] const char* model_name(ModelKind kind);
 [[nodiscard]] const char* norm_name(NormKind kind);
 [[nodiscard]] const char* classifier_name(ClassifierKind kind);

@@ -34,14 +34,39 @@ std::string totals(const SchedulePlan& plan, const std::vector<PlannedPass>& pas
                      plan.seconds(passes) / epochs);
 }
 
+const char* describe(ProductWay way) {
+  switch (way) {
+    case ProductWay::automatic: return "each product by columns or by tiles, what reads less";
+    case ProductWay::columns: return "columns of all rows";
+    case ProductWay::tiles: return "tiles: sums of some rows";
+  }
+  return "";
+}
+
+// The best of each way that was looked at.
+std::string describe_ways(const SchedulePlan& plan) {
+  std::string text;
+  const double epochs = plan.period;
+  for (const WayCost& cost : plan.ways) {
+    text += fmt::format("  {} {:<54}{:>12} read{:>12} written{:>9.2f} s an epoch\n", cost.way == plan.way ? "*" : " ",
+                        describe(cost.way),
+                        format_bytes(static_cast<std::uint64_t>(static_cast<double>(cost.traffic.read) / epochs)),
+                        format_bytes(static_cast<std::uint64_t>(static_cast<double>(cost.traffic.written) / epochs)),
+                        cost.seconds / epochs);
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string explain_schedule(const SchedulePlan& plan, const ActiveSets& sets, bool fits) {
   std::string text = "active rows (what training touches; evaluation adds its own)\n" + describe(sets) + "\n";
   text += fmt::format(
-      "the way: products hold up to {} of columns in memory, the edges {}, up to {} of blocks stay by plan\n\n",
+      "the way: products hold up to {} in memory, the edges {}, up to {} of blocks stay by plan\n"
+      "what products hold, and the best that it comes to (--product-way; * is taken)\n",
       format_bytes(plan.gather_bytes), plan.graph_resident || fits ? "stay in memory" : "are read again for each",
       format_bytes(plan.peak_kept));
+  text += describe_ways(plan) + "\n";
   text += fmt::format("  {:<38}{:>12}{:>12}{:>9}{:>9}{:>9}\n", "pass", "read", "written", "disk s", "work s", "s");
   text += table(plan.preparation);
   text += "  -- an epoch, with evaluation" + std::string(plan.period > 1 ? " (all of a period)\n" : "\n");

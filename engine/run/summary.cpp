@@ -64,6 +64,13 @@ void add_schedule(Json& json, const SchedulePlan& plan) {
   json["preparation_bytes_read"] = before.read;
   json["preparation_bytes_written"] = before.written;
   json["preparation_seconds"] = plan.seconds(plan.preparation);
+  json["product_way"] = product_way_name(plan.way);
+  for (const WayCost& cost : plan.ways) {
+    json["product_ways"].push_back({{"way", product_way_name(cost.way)},
+                                    {"epoch_bytes_read", cost.traffic.read / plan.period},
+                                    {"epoch_bytes_written", cost.traffic.written / plan.period},
+                                    {"epoch_seconds", cost.seconds / plan.period}});
+  }
   json["graph_in_memory"] = plan.graph_resident;
   json["gathered_bytes"] = plan.gather_bytes;
   json["kept_bytes"] = plan.peak_kept;

@@ -295,7 +295,10 @@ void TrainingRun::use_best() {
 
 void TrainingRun::write_results() {
   session_->schedule.suspend();
-  if (!session_->plan.fits) session_->spmm_memory = {session_->spmm_memory.gather_limit, false, {}};
+  if (!session_->plan.fits) {
+    session_->spmm_memory.keep = false;
+    session_->spmm_memory.buffer.release();
+  }
   use_best();
   save_model(directory_.model(), session_->parameters, budget_);
   if (options_.epochs == 0 && !state_.last) {

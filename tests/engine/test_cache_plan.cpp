@@ -517,5 +517,43 @@ TEST_CASE("cache plan: nothing to plan") {
   CHECK(plan.traffic[1].written == 0);
 }
 
+// Number `part` of three passes that write a store between them.
+StoreUse part_of(std::size_t part, std::size_t chunks, Kind kind) {
+  StoreUse use = use_of("parts", chunks, kind);
+  use.part = part;
+  use.parts = 3;
+  use.share = part == 2 ? 0.5 : 0.25;
+  return use;
+}
+
+TEST_CASE("cache plan: passes that write a store in parts drop nothing of it, and move each chunk once") {
+  constexpr std::size_t kChunks = 64;
+  for (const Kind kind : {Kind::overwrite, Kind::update}) {
+    for (const std::uint64_t capacity : {std::uint64_t{0}, 16 * kPage, 64 * kPage}) {
+      CAPTURE(static_cast<int>(kind));
+      CAPTURE(capacity);
+      Scenario s;
+      s.passes.push_back(pass_of("first", {use_of("parts", kChunks, Kind::overwrite)}));
+      s.passes.push_back(pass_of("read first", {use_of("parts", kChunks, Kind::read)}));
+      for (std::size_t part = 0; part < 3; ++part) {
+        s.passes.push_back(pass_of("part " + std::to_string(part), {part_of(part, kChunks, kind)}));
+      }
+      s.passes.push_back(pass_of("read", {use_of("parts", kChunks, Kind::read)}));
+      const CachePlan plan = plan_with(s, capacity);
+      const std::uint64_t spilled = (kChunks * kPage) - capacity;
+      for (std::size_t part = 0; part < 3; ++part) {
+        const Retention& r = plan.retention[2 + part][0][0];
+        CHECK_FALSE(r.drop);
+        CHECK(r.keep == doctest::Approx(static_cast<double>(capacity) / (kChunks * kPage)));
+        const auto bytes = static_cast<std::uint64_t>(static_cast<double>(spilled) * part_of(part, 1, kind).share);
+        CHECK(plan.traffic[2 + part].written == bytes);
+        CHECK(plan.traffic[2 + part].read == (kind == Kind::update ? bytes : 0));
+      }
+      CHECK(plan.retention[1][0][0].drop == (kind == Kind::overwrite));
+      CHECK(plan.traffic[5].read == spilled);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace strata::test

@@ -131,6 +131,8 @@ TEST_CASE("values arrive where they belong") {
                                 "--disk-limit",
                                 "1GB",
                                 "--keep-cache",
+                                "--product-way",
+                                "tiles",
                                 "--checkpoint-every",
                                 "3",
                                 "--resume",
@@ -188,6 +190,7 @@ TEST_CASE("values arrive where they belong") {
   CHECK(o.alpha_codec == Codec::bf16);
   CHECK(o.cache_dir == "c");
   CHECK(o.keep_cache);
+  CHECK(o.product_way == ProductWay::tiles);
   CHECK(o.checkpoint_every == 3);
   CHECK(o.resume);
   CHECK(o.eval_every == 2);
@@ -404,6 +407,7 @@ TEST_CASE("--help teaches every option of the contract") {
                            "cache-dir",
                            "disk-limit",
                            "keep-cache",
+                           "product-way",
                            "checkpoint-every",
                            "resume",
                            "explain",

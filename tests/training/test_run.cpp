@@ -277,6 +277,27 @@ TEST_CASE("--explain shows the plan and leaves nothing") {
   CHECK(little.out.find("too little") != std::string::npos);
 }
 
+TEST_CASE("--product-way changes no result; the summary and --explain say which was taken and what each would take") {
+  StoreRuns runs(kSpillingNodes);
+  const std::uint64_t least = std::max(runs.least_budget({}), runs.least_budget({"--product-way", "tiles"}));
+  const std::string memory = std::to_string(least);
+  for (const char* way : {"columns", "tiles", "auto"}) {
+    CAPTURE(way);
+    REQUIRE(runs.go(way, {"--host-memory", memory, "--product-way", way}).status == 0);
+    const nlohmann::json plan = summary(runs.run(way))["plan"];
+    if (std::string(way) != "auto") CHECK(plan["product_way"] == way);
+    CHECK(plan["product_ways"].size() == (std::string(way) == "auto" ? 3 : 1));
+    CHECK(plan["product_ways"][0]["epoch_seconds"] > 0);
+    check_same_results(runs.run("columns"), runs.run(way));
+  }
+  const Outcome explained = runs.go("none", {"--explain", "--host-memory", memory});
+  CHECK(explained.status == 0);
+  for (const char* part : {"columns of all rows", "tiles: sums of some rows", "each product by", "an epoch"}) {
+    CAPTURE(part);
+    CHECK(explained.out.find(part) != std::string::npos);
+  }
+}
+
 TEST_CASE("disk space is checked before the start") {
   StoreRuns runs(kSpillingNodes);
   const std::uint64_t least = runs.least_budget({});
