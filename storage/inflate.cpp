@@ -10,6 +10,8 @@ namespace strata {
 
 struct Inflater::State {
   inflate_state stream;
+  isal_gzip_header header;
+  bool in_header = false;
 };
 
 Inflater::Inflater(ByteSource& compressed, Format format, std::size_t buffer_bytes)
@@ -25,10 +27,29 @@ Inflater::Inflater(ByteSource& compressed, Format format, std::size_t buffer_byt
 
 Inflater::~Inflater() = default;
 
-// isal_inflate_reset keeps the input position and clears crc_flag.
+// isal_inflate_reset keeps the input position and clears crc_flag. The header of a gzip member is read apart, into one
+// that lasts: isal_inflate forgets the flags of a header that comes in pieces (2.30).
 void Inflater::start() {
   isal_inflate_reset(&state_->stream);
-  state_->stream.crc_flag = format_ == Format::gzip ? ISAL_GZIP : ISAL_DEFLATE;
+  state_->in_header = format_ == Format::gzip;
+  state_->stream.crc_flag = state_->in_header ? ISAL_GZIP_NO_HDR_VER : ISAL_DEFLATE;
+  state_->header = {};
+  isal_gzip_header_init(&state_->header);
+}
+
+void Inflater::read_header() {
+  inflate_state& stream = state_->stream;
+  while (state_->in_header) {
+    if (stream.avail_in == 0 && !refill()) fail_truncated();
+    const int result = isal_read_gzip_header(&stream, &state_->header);
+    if (result == ISAL_END_INPUT) continue;
+    if (result != ISAL_DECOMP_OK) compressed_.fail(consumed(), "not gzip data");
+    state_->in_header = false;
+  }
+}
+
+void Inflater::fail_truncated() const {
+  compressed_.fail(fetched_, "the compressed data end too early: the file is truncated");
 }
 
 bool Inflater::refill() {
@@ -51,6 +72,7 @@ std::uint64_t Inflater::consumed() const {
 std::size_t Inflater::read(std::span<std::byte> to) {
   inflate_state& stream = state_->stream;
   std::size_t done = 0;
+  read_header();
   while (done < to.size() && !finished()) {
     const bool starved = stream.avail_in == 0 && !refill();
     const std::uint32_t room = static_cast<std::uint32_t>(std::min<std::size_t>(to.size() - done, 1u << 30));
@@ -60,10 +82,9 @@ std::size_t Inflater::read(std::span<std::byte> to) {
     const int result = isal_inflate(&stream);
     done += room - stream.avail_out;
     if (result == ISAL_INCORRECT_CHECKSUM) compressed_.fail(consumed(), "the data do not match their CRC-32");
-    if (result == ISAL_INVALID_WRAPPER) compressed_.fail(consumed(), "not gzip data");
     if (result < 0) compressed_.fail(consumed(), "damaged deflate data (code " + std::to_string(result) + ")");
     const bool stuck = stream.avail_out == room && stream.avail_in == input && !finished();
-    if (starved && stuck) compressed_.fail(fetched_, "the compressed data end too early: the file is truncated");
+    if (starved && stuck) fail_truncated();
   }
   return done;
 }

@@ -33,6 +33,8 @@ class Inflater {
   struct State;
   [[nodiscard]] bool refill();  // only when all input is used; false at the end of the source
   void start();
+  void read_header();
+  [[noreturn]] void fail_truncated() const;
   ByteSource& compressed_;
   Format format_;
   std::vector<std::byte> buffer_;
