@@ -72,12 +72,15 @@ T parse_choice(const std::string& option, const std::string& text,
 }
 
 SourceKind parse_source(const std::string& text) {
-  for (const char* later : {"mag240m", "snap", "graphsaint"}) {
+  for (const char* later : {"mag240m", "graphsaint"}) {
     if (text == later)
       throw UsageError("--from " + text + ": this format is not part of this version; use ogb, npy or synthetic");
   }
-  return parse_choice<SourceKind>(
-      "from", text, {{"ogb", SourceKind::ogb}, {"npy", SourceKind::npy}, {"synthetic", SourceKind::synthetic}});
+  return parse_choice<SourceKind>("from", text,
+                                  {{"ogb", SourceKind::ogb},
+                                   {"npy", SourceKind::npy},
+                                   {"snap", SourceKind::snap},
+                                   {"synthetic", SourceKind::synthetic}});
 }
 
 Partitioner parse_partitioner(const std::string& text) {
@@ -145,6 +148,9 @@ void add_general_options(po::options_description& all) {
   auto add = options.add_options();
   add("from", po::value<std::string>(), "ogb, npy or synthetic");
   add("input", po::value<std::string>(), "the data set");
+  add("labels", po::value<std::string>(), "snap: a file of labels (lines of node and label, or a csv with a header)");
+  add("communities", po::value<std::string>(), "snap: a file of communities, one a line, taken as labels");
+  add("features", po::value<std::string>(), "snap: a JSON file of feature indices by node");
   add("output", po::value<std::string>(), "the store to write");
   add("force", po::bool_switch(), "replace a store that is there");
   add("restart", po::bool_switch(), "start from the beginning (as every run does)");
@@ -261,10 +267,23 @@ void read_feature_options(const po::variables_map& values, ImportOptions& option
   options.zero_nan_features = parse_switch(values, "nan-features", "refuse", "zero");
   if (values.count("split") != 0) options.split = text("split");
   if (values.count("split-index") != 0) options.split_index = values["split-index"].as<std::uint64_t>();
-  if (options.from == SourceKind::ogb && options.split_index) {
-    throw UsageError("--split-index: OGB splits have names; use --split NAME");
+  if (options.from != SourceKind::npy && options.split_index) {
+    throw UsageError("--split-index: is for --from npy only; use --split NAME");
   }
   options.split_fractions = parse_fractions(text("split-fractions"));
+}
+
+void read_snap_options(const po::variables_map& values, ImportOptions& options) {
+  const std::pair<const char*, std::filesystem::path*> files[] = {
+      {"labels", &options.labels}, {"communities", &options.communities}, {"features", &options.features}};
+  for (const auto& [name, path] : files) {
+    if (values.count(name) == 0) continue;
+    if (options.from != SourceKind::snap) throw UsageError("--" + std::string(name) + ": is for --from snap only");
+    *path = values[name].as<std::string>();
+  }
+  if (!options.labels.empty() && !options.communities.empty()) {
+    throw UsageError("--labels and --communities: only one of them can give the labels");
+  }
 }
 
 ImportOptions import_options(const po::variables_map& values) {
@@ -284,6 +303,7 @@ ImportOptions import_options(const po::variables_map& values) {
   options.memory = values.count("memory") != 0 ? parse_size(text("memory")) : default_memory();
   read_graph_options(values, options);
   read_feature_options(values, options);
+  read_snap_options(values, options);
   options.verify = values["verify"].as<bool>();
   options.force = values["force"].as<bool>();
   options.seed = values["seed"].as<std::uint64_t>();

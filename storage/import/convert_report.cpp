@@ -57,6 +57,8 @@ std::string report_json(const ConvertReport& report, const ImportOptions& option
                {"nan_features", report.nan_features},
                {"shards", report.shards},
                {"partitioner", report.partitioner}};
+  if (!report.class_names.empty()) json["class_names"] = report.class_names;
+  if (!report.notes.empty()) json["notes"] = report.notes;
   if (report.parts != 0) {
     json["parts"] = report.parts;
     json["cut_entries"] = report.cut_entries;
@@ -80,7 +82,7 @@ std::string report_json(const ConvertReport& report, const ImportOptions& option
                               {"peak_memory_bytes", stage.peak_memory}});
   }
   json["seconds"] = seconds;
-  return json.dump(2) + "\n";
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace strata

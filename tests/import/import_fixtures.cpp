@@ -1,6 +1,7 @@
 #include "tests/import/import_fixtures.hpp"
 
 #include <zlib.h>
+#include <zstd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -51,17 +52,54 @@ void put(std::string& to, std::uint64_t value, int bytes) {
 
 }  // namespace
 
-void write_zip(const fs::path& path, const std::map<std::string, std::string>& members) {
+namespace {
+
+std::string raw_deflated(const std::string& data) {
+  z_stream stream{};
+  deflateInit2(&stream, 9, Z_DEFLATED, -15, 9, Z_DEFAULT_STRATEGY);
+  std::string packed(deflateBound(&stream, data.size()), 0);
+  std::string input = data;
+  stream.next_in = reinterpret_cast<Bytef*>(input.data());
+  stream.avail_in = static_cast<uInt>(input.size());
+  stream.next_out = reinterpret_cast<Bytef*>(packed.data());
+  stream.avail_out = static_cast<uInt>(packed.size());
+  deflate(&stream, Z_FINISH);
+  packed.resize(stream.total_out);
+  deflateEnd(&stream);
+  return packed;
+}
+
+}  // namespace
+
+std::string zstd_bytes(const std::string& text) {
+  ZSTD_CCtx* const context = ZSTD_createCCtx();
+  ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1);
+  std::string packed(ZSTD_compressBound(text.size()), 0);
+  packed.resize(ZSTD_compress2(context, packed.data(), packed.size(), text.data(), text.size()));
+  ZSTD_freeCCtx(context);
+  return packed;
+}
+
+void write_zip(const fs::path& path, const std::map<std::string, std::string>& members, bool deflated) {
   std::string archive, directory;
   for (const auto& [name, data] : members) {
     const auto crc = crc32(0, reinterpret_cast<const Bytef*>(data.data()), static_cast<uInt>(data.size()));
+    const std::string stored = deflated ? raw_deflated(data) : data;
+    const std::uint64_t method = deflated ? 8 : 0;
     std::string common;  // version needed .. extra length, the part both headers share
-    for (const auto& [value, bytes] : std::vector<std::pair<std::uint64_t, int>>{
-             {20, 2}, {0, 2}, {0, 2}, {0, 4}, {crc, 4}, {data.size(), 4}, {data.size(), 4}, {name.size(), 2}, {0, 2}}) {
+    for (const auto& [value, bytes] : std::vector<std::pair<std::uint64_t, int>>{{20, 2},
+                                                                                 {0, 2},
+                                                                                 {method, 2},
+                                                                                 {0, 4},
+                                                                                 {crc, 4},
+                                                                                 {stored.size(), 4},
+                                                                                 {data.size(), 4},
+                                                                                 {name.size(), 2},
+                                                                                 {0, 2}}) {
       put(common, value, bytes);
     }
     const std::size_t offset = archive.size();
-    archive += "PK\x03\x04" + common + name + data;
+    archive += "PK\x03\x04" + common + name + stored;
     directory += "PK\x01\x02";
     put(directory, 20, 2);
     directory += common;

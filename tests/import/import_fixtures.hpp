@@ -26,8 +26,11 @@ std::string npy_bytes(const std::string& type, const std::string& shape, const s
   return npy_bytes(type, shape, std::string(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)),
                    fortran);
 }
-// A zip archive with stored members.
-void write_zip(const std::filesystem::path& path, const std::map<std::string, std::string>& members);
+// A zip archive with stored or deflated members.
+void write_zip(const std::filesystem::path& path, const std::map<std::string, std::string>& members,
+               bool deflated = false);
+// One zstd frame with a checksum.
+std::string zstd_bytes(const std::string& text);
 
 // A graph of 6 nodes with a self-loop, a repeated edge and a reciprocal pair.
 //   table: 0-1, 1-2, 2-0, 3-4, 4-3, 3-4, 5-5

@@ -64,7 +64,7 @@ TEST_CASE("strata-convert: wrong usage is status 2 and one line") {
   for (const std::string& arguments : std::vector<std::string>{"",
                                                                "--from ogb --output x",
                                                                "--from nonsense --output x --input y",
-                                                               "--from snap --output x --input y",
+                                                               "--from snap --output x --input y --split time",
                                                                "--from synthetic --nodes 10 --output x",
                                                                small + " --partitioner stream",
                                                                small + " --partitioner x",
