@@ -72,14 +72,12 @@ T parse_choice(const std::string& option, const std::string& text,
 }
 
 SourceKind parse_source(const std::string& text) {
-  for (const char* later : {"mag240m", "graphsaint"}) {
-    if (text == later)
-      throw UsageError("--from " + text + ": this format is not part of this version; use ogb, npy or synthetic");
-  }
   return parse_choice<SourceKind>("from", text,
                                   {{"ogb", SourceKind::ogb},
-                                   {"npy", SourceKind::npy},
+                                   {"mag240m", SourceKind::mag240m},
                                    {"snap", SourceKind::snap},
+                                   {"graphsaint", SourceKind::graphsaint},
+                                   {"npy", SourceKind::npy},
                                    {"synthetic", SourceKind::synthetic}});
 }
 

@@ -287,9 +287,15 @@ std::unique_ptr<GraphSource> open_source(const ImportOptions& options) {
     case SourceKind::ogb: return open_ogb_source(options);
     case SourceKind::npy: return open_npy_source(options);
     case SourceKind::snap: return open_snap_source(options);
+    case SourceKind::graphsaint: return open_graphsaint_source(options);
+    case SourceKind::mag240m: return open_mag240m_source(options);
     case SourceKind::synthetic: return open_synthetic_source(options);
   }
   throw UsageError("--from: unknown kind of source");
+}
+
+fs::path scratch_folder(const ImportOptions& options) {
+  return options.tmp.empty() ? fs::absolute(options.output).lexically_normal().parent_path() : options.tmp;
 }
 
 std::size_t rows_per_block(std::uint64_t feature_dim) {
@@ -302,6 +308,8 @@ const char* source_kind_name(SourceKind kind) {
     case SourceKind::ogb: return "ogb";
     case SourceKind::npy: return "npy";
     case SourceKind::snap: return "snap";
+    case SourceKind::graphsaint: return "graphsaint";
+    case SourceKind::mag240m: return "mag240m";
     case SourceKind::synthetic: return "synthetic";
   }
   return "";

@@ -25,32 +25,47 @@ bool is_interleaved(const NpyHeader& header) {
 
 }  // namespace
 
-ArraySet::ArraySet(const fs::path& path) : path_(path) {
+ArraySet::ArraySet(const fs::path& path) : path_(path), disk_(path) {
   if (fs::is_directory(path)) return;
   if (!fs::exists(path)) throw InputError(path.string(), "", "there is no such file or directory");
   archive_.emplace(path);
 }
 
+ArraySet::ArraySet(const InputFiles& files, const std::string& name) : disk_(files.path()) {
+  if (name.ends_with(".npz")) {
+    const InputFile file = files.file(name);
+    path_ = file.place();
+    disk_ = file.disk();
+    archive_.emplace(file.open_archive(files.scratch()));
+  } else if (files.is_archive()) {
+    path_ = files.path();
+    archive_.emplace(*files.archive());
+    prefix_ = files.prefix() + (name.empty() ? "" : name + "/");
+  } else {
+    path_ = name.empty() ? files.path() : files.path() / name;
+  }
+}
+
 bool ArraySet::has(const std::string& key) const {
-  return archive_ ? archive_->has_array(key) : fs::exists(path_ / (key + ".npy"));
+  return archive_ ? archive_->find(member(key)) != nullptr : fs::exists(path_ / (key + ".npy"));
 }
 
 NpyReader ArraySet::open(const std::string& key) const {
-  return archive_ ? archive_->open_array(key) : NpyReader(path_ / (key + ".npy"));
+  return archive_ ? NpyReader(archive_->open(member(key))) : NpyReader(path_ / (key + ".npy"));
 }
 
 std::string ArraySet::file_of(const std::string& key) const {
   return archive_ ? path_.string() : (path_ / (key + ".npy")).string();
 }
 
-std::string ArraySet::member_of(const std::string& key) const { return archive_ ? "member " + key + ".npy" : ""; }
+std::string ArraySet::member_of(const std::string& key) const { return archive_ ? "member " + member(key) : ""; }
 
 std::string ArraySet::place(const std::string& key) const {
   return archive_ ? path_.string() + ": " + member_of(key) : file_of(key);
 }
 
 std::vector<fs::path> ArraySet::files(const std::vector<std::string>& keys) const {
-  if (archive_) return {path_};
+  if (archive_) return {disk_};
   std::vector<fs::path> files;
   files.reserve(keys.size());
   for (const std::string& key : keys) files.push_back(path_ / (key + ".npy"));

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "kernels/base/error.hpp"
+#include "storage/import/csr_arrays.hpp"
 
 namespace strata {
 namespace {
@@ -117,101 +118,13 @@ void NpySource::open_heterophilous() {
   facts_.feature_place = arrays_.place(feature_key_);
 }
 
-namespace {
-
-// (rows, columns) of a CSR matrix stored under `prefix`.
-std::pair<std::uint64_t, std::uint64_t> csr_shape(const ArraySet& arrays, const std::string& prefix) {
-  NpyReader reader = arrays.open(prefix + "_shape");
-  std::int64_t shape[2] = {0, 0};
-  if (reader.header().elements() != 2) arrays.fail(prefix + "_shape", "", "expected two numbers");
-  reader.read_as_int64(shape);
-  if (shape[0] <= 0 || shape[1] <= 0) arrays.fail(prefix + "_shape", "", "expected positive sizes");
-  const std::uint64_t rows = arrays.open(prefix + "_indptr").header().elements();
-  if (rows != static_cast<std::uint64_t>(shape[0]) + 1) {
-    arrays.fail(prefix + "_indptr", "",
-                "has " + std::to_string(rows) + " elements, expected " + std::to_string(shape[0] + 1));
-  }
-  return {static_cast<std::uint64_t>(shape[0]), static_cast<std::uint64_t>(shape[1])};
-}
-
-// Walks over a CSR matrix: row(i) is called with the column indices of each row in turn.
-class CsrWalker {
- public:
-  CsrWalker(const ArraySet& arrays, std::string prefix, std::uint64_t columns, bool values)
-      : arrays_(arrays),
-        prefix_(std::move(prefix)),
-        columns_(columns),
-        offsets_(arrays.open(prefix_ + "_indptr")),
-        indices_(arrays.open(prefix_ + "_indices")),
-        entries_(indices_.header().elements()) {
-    if (values) values_.emplace(arrays.open(prefix_ + "_data"));
-    if (values && values_->header().elements() != entries_) {
-      arrays.fail(prefix_ + "_data", "", "has another length than " + prefix_ + "_indices");
-    }
-    if (next_offset() != 0) arrays.fail(prefix_ + "_indptr", "element 0", "expected 0");
-  }
-
-  void next_row() {
-    const std::int64_t end = next_offset();
-    if (end < begin_ || static_cast<std::uint64_t>(end) > entries_) {
-      arrays_.fail(
-          prefix_ + "_indptr", "element " + std::to_string(taken_ - 1),
-          "is " + std::to_string(end) + ", expected " + std::to_string(begin_) + " to " + std::to_string(entries_));
-    }
-    columns_of_row.resize(static_cast<std::size_t>(end - begin_));
-    indices_.read_as_int64(columns_of_row);
-    if (values_) {
-      values_of_row.resize(columns_of_row.size());
-      values_->read_as_float(values_of_row);
-    }
-    for (const std::int64_t column : columns_of_row) {
-      if (column >= 0 && static_cast<std::uint64_t>(column) < columns_) continue;
-      arrays_.fail(prefix_ + "_indices", "row " + std::to_string(taken_ - 2),
-                   "column " + std::to_string(column) + " is not in [0, " + std::to_string(columns_) + ")");
-    }
-    begin_ = end;
-  }
-  void finish() const {
-    if (static_cast<std::uint64_t>(begin_) != entries_) {
-      arrays_.fail(prefix_ + "_indptr", "last element",
-                   "is " + std::to_string(begin_) + ", expected " + std::to_string(entries_));
-    }
-  }
-
-  std::vector<std::int64_t> columns_of_row;
-  std::vector<float> values_of_row;
-
- private:
-  std::int64_t next_offset() {
-    if (at_ == block_.size()) {
-      block_.resize(std::min<std::uint64_t>(offsets_.remaining(), 1 << 16));
-      offsets_.read_as_int64(block_);
-      at_ = 0;
-    }
-    ++taken_;
-    return block_[at_++];
-  }
-  const ArraySet& arrays_;
-  std::string prefix_;
-  std::uint64_t columns_;
-  NpyReader offsets_, indices_;
-  std::optional<NpyReader> values_;
-  std::uint64_t entries_;
-  std::vector<std::int64_t> block_;
-  std::size_t at_ = 0;
-  std::uint64_t taken_ = 0;  // offsets
-  std::int64_t begin_ = 0;
-};
-
-}  // namespace
-
 void NpySource::open_gnn_benchmark() {
-  const auto [rows, columns] = csr_shape(arrays_, "adj");
+  const auto [rows, columns] = csr_shape(arrays_, "adj_");
   if (rows != columns) arrays_.fail("adj_shape", "", "the adjacency matrix is not square");
   facts_.nodes = rows;
   facts_.edges = arrays_.open("adj_indices").header().elements();
   if (arrays_.has("attr_indptr")) {
-    const auto [nodes, features] = csr_shape(arrays_, "attr");
+    const auto [nodes, features] = csr_shape(arrays_, "attr_");
     agree(arrays_, "attr_shape", nodes, facts_.nodes);
     facts_.feature_dim = features;
     facts_.feature_place = arrays_.place("attr_data");
@@ -282,28 +195,13 @@ void NpySource::find_splits(const ImportOptions& options) {
   if (tables) facts_.split += "-" + std::to_string(split_index_);
 }
 
-void NpySource::read_csr_edges(MemoryBudget& budget, const EdgeSink& sink) const {
-  CsrWalker walker(arrays_, "adj", facts_.nodes, !weight_key_.empty());
-  const Reservation charge = budget.reserve(std::uint64_t{4} << 20, "a block of edges");
-  std::vector<EdgePair> pairs;
-  for (std::uint64_t row = 0; row < facts_.nodes; ++row) {
-    walker.next_row();
-    pairs.clear();
-    for (const std::int64_t column : walker.columns_of_row) {
-      pairs.push_back({static_cast<NodeId>(row), static_cast<NodeId>(column)});
-    }
-    if (!pairs.empty()) sink(pairs, walker.values_of_row);
-  }
-  walker.finish();
-}
-
 void NpySource::read_edges(MemoryBudget& budget, const EdgeSink& sink) {
-  if (edge_key_.empty()) return read_csr_edges(budget, sink);
+  if (edge_key_.empty()) return read_csr_edges(arrays_, "adj_", facts_.nodes, !weight_key_.empty(), budget, sink);
   read_edge_arrays(arrays_, edge_key_, weight_key_, facts_.nodes, budget, sink);
 }
 
 void NpySource::read_csr_features(MemoryBudget& budget, const RowSink& sink) const {
-  CsrWalker walker(arrays_, "attr", facts_.feature_dim, true);
+  CsrWalker walker(arrays_, "attr_", facts_.feature_dim, true);
   const std::size_t columns = facts_.feature_dim;
   const std::size_t capacity = rows_per_block(columns);
   const Array<float> block(budget, capacity * columns, "a block of features");
@@ -312,8 +210,10 @@ void NpySource::read_csr_features(MemoryBudget& budget, const RowSink& sink) con
     std::fill_n(block.data(), rows * columns, 0.0f);
     for (std::size_t r = 0; r < rows; ++r) {
       walker.next_row();
-      for (std::size_t i = 0; i < walker.columns_of_row.size(); ++i) {
-        block[r * columns + static_cast<std::size_t>(walker.columns_of_row[i])] += walker.values_of_row[i];
+      while (walker.next_block()) {
+        for (std::size_t i = 0; i < walker.columns_of_block.size(); ++i) {
+          block[r * columns + static_cast<std::size_t>(walker.columns_of_block[i])] += walker.values_of_block[i];
+        }
       }
     }
     sink(first, {block.data(), rows, columns});

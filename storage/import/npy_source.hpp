@@ -30,7 +30,6 @@ class NpySource final : public GraphSource {
   void open_gnn_benchmark();
   void choose_weights();
   void find_splits(const ImportOptions& options);
-  void read_csr_edges(MemoryBudget& budget, const EdgeSink& sink) const;
   void read_csr_features(MemoryBudget& budget, const RowSink& sink) const;
 
   ArraySet arrays_;

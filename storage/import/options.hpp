@@ -13,7 +13,7 @@
 
 namespace strata {
 
-enum class SourceKind : std::uint8_t { ogb, npy, snap, synthetic };
+enum class SourceKind : std::uint8_t { ogb, npy, snap, graphsaint, mag240m, synthetic };
 enum class Partitioner : std::uint8_t { automatic, metis, random, none };
 enum class FeatureNorm : std::uint8_t { none, row, standard };
 

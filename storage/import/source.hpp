@@ -89,8 +89,13 @@ class GraphSource {
 [[nodiscard]] std::unique_ptr<GraphSource> open_ogb_source(const ImportOptions& options);
 [[nodiscard]] std::unique_ptr<GraphSource> open_npy_source(const ImportOptions& options);
 [[nodiscard]] std::unique_ptr<GraphSource> open_snap_source(const ImportOptions& options);
+[[nodiscard]] std::unique_ptr<GraphSource> open_graphsaint_source(const ImportOptions& options);  // GraphSAGE's too
+[[nodiscard]] std::unique_ptr<GraphSource> open_mag240m_source(const ImportOptions& options);
 [[nodiscard]] std::unique_ptr<GraphSource> open_synthetic_source(const ImportOptions& options);
 [[nodiscard]] std::unique_ptr<GraphSource> open_source(const ImportOptions& options);
+
+// Where a reader may unpack what it cannot read in place.
+[[nodiscard]] std::filesystem::path scratch_folder(const ImportOptions& options);
 
 // Rows of features handed over at a time: a few MiB, whatever the width.
 [[nodiscard]] std::size_t rows_per_block(std::uint64_t feature_dim);

@@ -286,6 +286,16 @@ std::map<std::string, std::string> store_bytes(const fs::path& store) {
   return files;
 }
 
+std::map<std::string, std::string> file_contents(const fs::path& folder) {
+  std::map<std::string, std::string> contents;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+    std::ifstream file(entry.path(), std::ios::binary);
+    contents[entry.path().filename().string()] =
+        std::string((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  }
+  return contents;
+}
+
 std::vector<std::string> entries_of(const fs::path& folder) {
   std::vector<std::string> names;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder))

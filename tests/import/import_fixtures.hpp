@@ -83,6 +83,9 @@ std::map<std::string, std::string> store_bytes(const std::filesystem::path& stor
 template <class Failure>
 std::string failing(const ImportOptions& options);
 
+// Files right in a folder, by name.
+std::map<std::string, std::string> file_contents(const std::filesystem::path& folder);
+
 [[nodiscard]] std::vector<std::string> entries_of(const std::filesystem::path& folder);
 
 template <class Failure>
