@@ -180,6 +180,8 @@ void add_data_options(po::options_description& all) {
            "none, row (each row divided by its L1 norm) or standard (mean 0 and deviation 1 over the training rows)");
   add_data("compress", po::value<std::string>()->default_value("none"), "none or zstd[:LEVEL]: of the features");
   add_data("nan-features", po::value<std::string>()->default_value("refuse"), "refuse or zero");
+  add_data("edge-features", po::value<std::string>()->default_value("none"),
+           "none, or mean: the mean over a node's edges as its features (sets without node features)");
   add_data("split", po::value<std::string>(), "which split; 'random' draws one among the labelled nodes");
   add_data("split-index", po::value<std::uint64_t>(), "which row of a table of masks (0)");
   add_data("split-fractions", po::value<std::string>()->default_value("0.6,0.2,0.2"),
@@ -262,6 +264,11 @@ void read_feature_options(const po::variables_map& values, ImportOptions& option
   options.feature_norm = parse_choice<FeatureNorm>(
       "feature-norm", text("feature-norm"),
       {{"none", FeatureNorm::none}, {"row", FeatureNorm::row}, {"standard", FeatureNorm::standard}});
+  options.edge_feature_means = parse_switch(values, "edge-features", "none", "mean");
+  const bool may_have = options.from == SourceKind::ogb || options.from == SourceKind::npy;
+  if (options.edge_feature_means && !may_have) {
+    throw UsageError("--edge-features mean: is for --from ogb and npy; other sources have no edge features");
+  }
   options.zero_nan_features = parse_switch(values, "nan-features", "refuse", "zero");
   if (values.count("split") != 0) options.split = text("split");
   if (values.count("split-index") != 0) options.split_index = values["split-index"].as<std::uint64_t>();

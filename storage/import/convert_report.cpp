@@ -21,6 +21,7 @@ Json options_json(const ImportOptions& o, const SourceFacts& facts) {
                {"feature_codec", codec_name(o.feature_codec)},
                {"compress", o.zstd_level == 0 ? "none" : "zstd:" + std::to_string(o.zstd_level)},
                {"feature_norm", feature_norm_name(o.feature_norm)},
+               {"edge_features", o.edge_feature_means ? "mean" : "none"},
                {"split", facts.split},
                {"seed", o.seed}};
   if (facts.random_split) json["split_fractions"] = o.split_fractions;

@@ -24,13 +24,6 @@ InputFiles find_directory(const ImportOptions& options) {
   return above ? InputFiles(files.path() / kName, files.scratch()) : files;
 }
 
-// The keys of split_dict.pt that make up one split. Test papers come whole, or as two parts.
-std::vector<std::string> keys_of(const std::string& split, const std::map<std::string, TorchEntry>& entries) {
-  if (split != "test" || entries.contains("test")) return {split};
-  if (entries.contains("test-whole")) return {"test-whole"};
-  return {"test-dev", "test-challenge"};
-}
-
 }  // namespace
 
 Mag240mSource::Mag240mSource(const ImportOptions& options, InputFiles files)
@@ -109,32 +102,9 @@ ImportedLabels Mag240mSource::read_labels(MemoryBudget& budget) {
   return read_label_array(papers_, "node_label", facts_.nodes, classes_, budget);
 }
 
-std::vector<ImportedSplit> Mag240mSource::read_split_dict() const {
-  const std::string place = files_.place(kSplitDict);
-  const std::map<std::string, TorchEntry> entries = read_torch_file(files_.file(kSplitDict), files_.scratch());
-  std::vector<ImportedSplit> splits;
-  for (const char* name : kSplits) {
-    std::vector<NodeId> nodes;
-    for (const std::string& key : keys_of(name, entries)) {
-      const auto found = entries.find(key);
-      if (found == entries.end() || !found->second.is_array) throw InputError(place, key, "the split lacks this array");
-      for (std::size_t i = 0; i < found->second.values.size(); ++i) {
-        const std::int64_t id = found->second.values[i];
-        if (id < 0 || static_cast<std::uint64_t>(id) >= facts_.nodes) {
-          throw InputError(place, key + ", element " + std::to_string(i),
-                           "node id " + std::to_string(id) + " is not in [0, " + std::to_string(facts_.nodes) + ")");
-        }
-        nodes.push_back(static_cast<NodeId>(id));
-      }
-    }
-    splits.push_back(make_split(name, place, std::move(nodes), {}));
-  }
-  return splits;
-}
-
 std::vector<ImportedSplit> Mag240mSource::read_splits() {
   if (facts_.split.empty() || facts_.random_split) return {};
-  if (!split_arrays_) return read_split_dict();
+  if (!split_arrays_) return read_torch_splits(files_.file(kSplitDict), facts_.nodes, files_.scratch());
   std::vector<ImportedSplit> splits;
   for (const char* name : kSplits) {
     if (splits_.has(name)) splits.push_back(read_split_array(splits_, name, name, facts_.nodes, 0));

@@ -26,7 +26,6 @@ class Mag240mSource final : public GraphSource {
   void count_nodes();
   void check_meta();
   void choose_split(const std::string& wanted);
-  [[nodiscard]] std::vector<ImportedSplit> read_split_dict() const;
 
   InputFiles files_;
   ArraySet papers_, cites_, splits_;

@@ -64,6 +64,13 @@ std::string ArraySet::place(const std::string& key) const {
   return archive_ ? path_.string() + ": " + member_of(key) : file_of(key);
 }
 
+std::vector<std::string> ArraySet::members() const {
+  std::vector<std::string> names;
+  if (!archive_) return names;
+  for (const ZipMember& member : archive_->members()) names.push_back(member.name);
+  return names;
+}
+
 std::vector<fs::path> ArraySet::files(const std::vector<std::string>& keys) const {
   if (archive_) return {disk_};
   std::vector<fs::path> files;

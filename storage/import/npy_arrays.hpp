@@ -26,6 +26,7 @@ class ArraySet {
   [[nodiscard]] std::string member_of(const std::string& key) const;  // "member x.npy", or empty
   [[nodiscard]] std::string place(const std::string& key) const;      // both in one
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+  [[nodiscard]] std::vector<std::string> members() const;  // names in the archive; none for a directory
   [[nodiscard]] std::vector<std::filesystem::path> files(const std::vector<std::string>& keys) const;
   [[noreturn]] void fail(const std::string& key, const std::string& where, const std::string& what) const;
 

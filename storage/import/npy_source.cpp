@@ -44,12 +44,27 @@ void agree(const ArraySet& arrays, const std::string& key, std::uint64_t rows, s
 std::string plain_name(const fs::path& input) {
   fs::path path = fs::absolute(input);
   if (path.filename().empty()) path = path.parent_path();
-  return path.extension() == ".npz" ? path.stem().string() : path.filename().string();
+  return path.extension() == ".npz" || path.extension() == ".zip" ? path.stem().string() : path.filename().string();
+}
+
+// A directory, an .npz, or a zip archive with either.
+ArraySet open_arrays(const ImportOptions& options) {
+  if (options.input.extension() != ".zip") return ArraySet(options.input);
+  const InputFiles files(options.input, scratch_folder(options));
+  std::vector<std::string> archives;
+  for (const std::string& name : files.list()) {
+    if (name.ends_with(".npz")) archives.push_back(name);
+  }
+  if (files.has("edge_index.npy") || files.has("edges.npy") || files.has("adj_indptr.npy")) return ArraySet(files, "");
+  if (archives.size() == 1) return ArraySet(files, archives.front());
+  throw InputError(options.input.string(), "",
+                   "holds " + std::to_string(archives.size()) + " .npz files and no edge_index.npy: expected one set");
 }
 
 }  // namespace
 
-NpySource::NpySource(const ImportOptions& options) : arrays_(options.input) {
+NpySource::NpySource(const ImportOptions& options)
+    : arrays_(open_arrays(options)), zero_nan_(options.zero_nan_features), means_budget_(options.memory) {
   facts_.name = plain_name(options.input);
   if (arrays_.has("edge_index")) {
     open_plain();
@@ -66,6 +81,7 @@ NpySource::NpySource(const ImportOptions& options) : arrays_(options.input) {
                      "has " + std::to_string(facts_.nodes) + " nodes: at most 2^32 - 2 fit");
   }
   choose_weights();
+  choose_edge_features(options);
   find_splits(options);
 }
 
@@ -158,6 +174,21 @@ void NpySource::choose_weights() {
   }
 }
 
+void NpySource::choose_edge_features(const ImportOptions& options) {
+  const std::string key = arrays_.has("edge_feat") ? "edge_feat" : "edge_attr";
+  const bool found = edge_key_ == "edge_index" && arrays_.has(key);
+  if (!options.edge_feature_means) {
+    if (found) facts_.notes.push_back("edge features are left out" + std::string(kMeansHint));
+    return;
+  }
+  require_edge_features(facts_, found);
+  edge_feature_key_ = key;
+  both_ways_ = facts_.each_once || options.undirected;
+  facts_.feature_dim = edge_feature_columns(arrays_, key, facts_.edges);
+  facts_.feature_place = arrays_.place(key);
+  facts_.held_bytes = EdgeFeatureMeans::bytes(facts_.nodes, facts_.feature_dim);
+}
+
 void NpySource::find_splits(const ImportOptions& options) {
   split_arrays_ = arrays_;
   if (!options.split.empty()) {
@@ -224,6 +255,12 @@ void NpySource::read_csr_features(MemoryBudget& budget, const RowSink& sink) con
 void NpySource::read_features(MemoryBudget& budget, const RowSink& sink) {
   if (facts_.feature_dim == 0) return;
   if (csr_features_) return read_csr_features(budget, sink);
+  if (!edge_feature_key_.empty()) {
+    if (!means_) {
+      means_ = average_edge_array(*this, both_ways_, arrays_, edge_feature_key_, zero_nan_, means_budget_, budget);
+    }
+    return means_->read(budget, sink);
+  }
   read_feature_array(arrays_, feature_key_, facts_.nodes, budget, sink);
 }
 
@@ -242,7 +279,7 @@ std::vector<ImportedSplit> NpySource::read_splits() {
 
 std::vector<fs::path> NpySource::files() const {
   std::vector<std::string> keys;
-  for (const std::string& key : {edge_key_, feature_key_, label_key_, weight_key_}) {
+  for (const std::string& key : {edge_key_, feature_key_, label_key_, weight_key_, edge_feature_key_}) {
     if (!key.empty()) keys.push_back(key);
   }
   if (edge_key_.empty()) keys.insert(keys.end(), {"adj_indptr", "adj_indices", "adj_shape"});

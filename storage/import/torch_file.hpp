@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "storage/import/input_files.hpp"
+#include "storage/import/source.hpp"
 
 namespace strata {
 
@@ -21,5 +22,10 @@ struct TorchEntry {
 // InputError with the byte of the pickle for what is damaged or not understood.
 [[nodiscard]] std::map<std::string, TorchEntry> read_torch_file(const InputFile& file,
                                                                 const std::filesystem::path& scratch);
+
+// train, valid and test of a dictionary of node ids. MAG240M's test papers come as "test", "test-whole", or in the two
+// parts "test-dev" and "test-challenge".
+[[nodiscard]] std::vector<ImportedSplit> read_torch_splits(const InputFile& file, std::uint64_t nodes,
+                                                           const std::filesystem::path& scratch);
 
 }  // namespace strata
