@@ -20,23 +20,38 @@ namespace {
 namespace po = boost::program_options;
 
 constexpr const char* kUsage =
-    R"(usage: strata-convert --from {ogb,npy,synthetic} [--input PATH] --output STORE [options]
+    R"(usage: strata-convert --from {ogb,mag240m,snap,graphsaint,npy,synthetic} [--input PATH] --output STORE [options]
 
 Writes a store, the directory that strata-train reads, from a data set or a generated graph. It is made beside its
 final place and appears there as a whole. A run that fails leaves nothing; one that is killed leaves a hidden directory,
 which the next run clears.
 
+--input is a directory, or a zip archive that is read in place. Text may be gzip or zstd.
+
   ogb        a set of the Open Graph Benchmark (node property prediction, one node type): the directory that holds raw/
              and split/, in the csv.gz or the binary npz layout. A master.csv beside it is read for metric, split and
-             whether edges are stored once; OGB's own sets are known by name.
+             whether edges are stored once; OGB's own sets are known by name. --edge-features mean for ogbn-proteins.
+  mag240m    the papers of OGB-LSC's MAG240M and their citations: the directory with processed/ and split_dict.pt (or
+             train.npy, valid.npy, test.npy); its features are float16: --feature-codec fp16 keeps them as they are.
+  snap       an edge list: "source target" a line, divided by blanks, tabs or a comma; comments (# %), any 64-bit ids
+             (numbered in their order; the store keeps them), further columns left out. Both directions are added when
+             its comment says "Undirected graph", its name .ungraph, or its header is one of MUSAE's undirected sets;
+             else --undirected on does that. In a directory also labels (*labels.txt, *target.csv, group-edges.csv),
+             communities (*.cmty.txt) and features (*.json: node id -> indices); or --labels and --features name them.
+  graphsaint GraphSAINT's adj_full.npz, class_map.json, role.json, feats.npy (adj_train.npz is not kept), or GraphSAGE's
+             PREFIX-G.json, -class_map.json, -id_map.json, -feats.npy (nodes get the numbers of the feature rows).
+             Their authors standardise the features: --feature-norm standard.
   npy        your own graph: a directory of .npy files, or one .npz, with edge_index (2,E) or (E,2); node_feat (N,F);
              node_label (N,) or (N,C) of 0/1, -1 or NaN where unknown; train, valid, test (ids or masks); edge_weight (E,);
-             num_nodes. Also read: the keys of gnn-benchmark (adj_*, attr_*, labels) and of the heterophilous graphs.
+             edge_feat (E,D); num_nodes. Also read: the keys of gnn-benchmark (adj_*, attr_*, labels) and of the
+             heterophilous graphs.
   synthetic  a degree-corrected stochastic block model, the same graph for the same options and seed.
 
 Examples
   strata-convert --from ogb --input data/ogbn_arxiv --output arxiv.store --undirected on
   strata-convert --from ogb --input data/ogbn_papers100M --output papers.store --memory 64GiB --feature-codec fp16 --explain
+  strata-convert --from snap --input soc-Epinions1.txt.gz --output epinions.store --undirected on
+  strata-convert --from snap --input git_web_ml.zip --output github.store --split random --compress zstd
   strata-convert --from npy --input my_graph/ --output my.store --feature-norm row --verify
   strata-convert --from npy --input tolokers.npz --output tolokers.store --split-index 3
   strata-convert --from synthetic --nodes 400k --edges 4M --classes 16 --feature-dim 128 --output syn.store
@@ -144,10 +159,10 @@ std::uint64_t default_memory() {
 void add_general_options(po::options_description& all) {
   po::options_description options("Input and output");
   auto add = options.add_options();
-  add("from", po::value<std::string>(), "ogb, npy or synthetic");
-  add("input", po::value<std::string>(), "the data set");
-  add("labels", po::value<std::string>(), "snap: a file of labels (lines of node and label, or a csv with a header)");
-  add("communities", po::value<std::string>(), "snap: a file of communities, one a line, taken as labels");
+  add("from", po::value<std::string>(), "ogb, mag240m, snap, graphsaint, npy or synthetic");
+  add("input", po::value<std::string>(), "the data set: a directory, a zip archive or a file");
+  add("labels", po::value<std::string>(),
+      "snap: a file of labels: lines of node and label, a .csv with a header, or communities (.cmty.txt)");
   add("features", po::value<std::string>(), "snap: a JSON file of feature indices by node");
   add("output", po::value<std::string>(), "the store to write");
   add("force", po::bool_switch(), "replace a store that is there");
@@ -279,15 +294,12 @@ void read_feature_options(const po::variables_map& values, ImportOptions& option
 }
 
 void read_snap_options(const po::variables_map& values, ImportOptions& options) {
-  const std::pair<const char*, std::filesystem::path*> files[] = {
-      {"labels", &options.labels}, {"communities", &options.communities}, {"features", &options.features}};
+  const std::pair<const char*, std::filesystem::path*> files[] = {{"labels", &options.labels},
+                                                                  {"features", &options.features}};
   for (const auto& [name, path] : files) {
     if (values.count(name) == 0) continue;
     if (options.from != SourceKind::snap) throw UsageError("--" + std::string(name) + ": is for --from snap only");
     *path = values[name].as<std::string>();
-  }
-  if (!options.labels.empty() && !options.communities.empty()) {
-    throw UsageError("--labels and --communities: only one of them can give the labels");
   }
 }
 

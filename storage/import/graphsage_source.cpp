@@ -101,8 +101,8 @@ GraphSageSource::GraphSageSource(const ImportOptions& options, SageFiles sage)
       budget_(options.memory),
       has_id_map_(file("-id_map.json").exists()) {
   facts_.name = fs::path(prefix_).filename().string();
-  facts_.split = options.split.empty() ? "flags" : options.split;
-  facts_.random_split = options.split == "random";
+  if (file("-class_map.json").exists()) facts_.split = options.split.empty() ? "flags" : options.split;
+  facts_.random_split = facts_.split == "random";
   count_graph();
   read_id_map();
   read_nodes();
@@ -256,7 +256,7 @@ ImportedLabels GraphSageSource::read_labels(MemoryBudget& budget) {
 std::vector<ImportedSplit> GraphSageSource::read_splits() {
   static constexpr std::array<const char*, 3> kNames = {"train", "valid", "test"};
   std::vector<ImportedSplit> splits;
-  if (facts_.random_split) return splits;
+  if (facts_.split.empty() || facts_.random_split) return splits;
   const std::string place = file(kGraph).place();
   for (std::size_t s = 0; s < kNames.size(); ++s) {
     std::vector<NodeId> nodes;

@@ -75,7 +75,7 @@ GraphSaintSource::GraphSaintSource(const ImportOptions& options, InputFiles file
   if (options.split == "random") {
     facts_.split = options.split;
     facts_.random_split = true;
-  } else if (files_.has("role.json")) {
+  } else if (files_.has("role.json") && files_.has("class_map.json")) {
     facts_.split = "role";
   }
   if (files_.has("adj_train.npz")) check_training_graph();

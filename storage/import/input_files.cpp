@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <system_error>
 #include <utility>
 
 #include "kernels/base/error.hpp"
@@ -39,6 +40,9 @@ std::shared_ptr<File> nameless_file(const fs::path& folder) {
 ArchiveBytes unpack_member(const NpzArchive& archive, const std::string& member, const fs::path& scratch) {
   const std::uint64_t size = archive.find(member)->size;
   const fs::path folder = scratch.empty() ? fs::current_path() : scratch;
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) throw_system_error(error.value(), folder.string(), "create the temporary directory");
   const std::uint64_t free = free_disk_bytes(folder);
   if (size > free) {
     throw ResourceError(archive.path() + ": member " + member + " is compressed and unpacks to " + format_bytes(size) +

@@ -204,9 +204,18 @@ ImportedLabels read_label_array(const ArraySet& arrays, const std::string& key, 
   return builder.take();
 }
 
+namespace {
+
+// Booleans, or 0 and 1 in integers under a name that says so (train_mask; the geom-gcn splits).
+bool is_mask(const NpyHeader& header, const std::string& key) {
+  return header.type.kind == 'b' || (header.type.is_integer() && key.find("mask") != std::string::npos);
+}
+
+}  // namespace
+
 bool is_mask_table(const ArraySet& arrays, const std::string& key) {
   const NpyReader reader = arrays.open(key);
-  return reader.header().type.kind == 'b' && reader.header().shape.size() == 2;
+  return is_mask(reader.header(), key) && reader.header().shape.size() == 2;
 }
 
 namespace {
@@ -231,7 +240,11 @@ std::vector<NodeId> read_mask(const ArraySet& arrays, const std::string& key, st
   std::vector<std::int64_t> values(step);
   for (std::uint64_t node = 0; node < nodes; ++node) {
     reader.read_as_int64(values);
-    if (values[step == 1 ? 0 : index] != 0) ids.push_back(static_cast<NodeId>(node));
+    const std::int64_t value = values[step == 1 ? 0 : index];
+    if (value != 0 && value != 1) {
+      arrays.fail(key, "element " + number(node), "is " + std::to_string(value) + ", but a mask holds 0 and 1");
+    }
+    if (value == 1) ids.push_back(static_cast<NodeId>(node));
   }
   return ids;
 }
@@ -262,7 +275,7 @@ std::vector<NodeId> read_id_list(const ArraySet& arrays, const std::string& key,
 
 ImportedSplit read_split_array(const ArraySet& arrays, const std::string& key, const std::string& name,
                                std::uint64_t nodes, std::uint64_t index) {
-  if (arrays.open(key).header().type.kind == 'b') {
+  if (is_mask(arrays.open(key).header(), key)) {
     return make_split(name, arrays.place(key), read_mask(arrays, key, nodes, index),
                       [](NodeId node) { return "element " + std::to_string(node); });
   }

@@ -72,6 +72,10 @@ NpySource::NpySource(const ImportOptions& options)
     open_heterophilous();
   } else if (arrays_.has("adj_indptr") && arrays_.has("adj_indices")) {
     open_gnn_benchmark();
+  } else if (arrays_.has("adj_matrix")) {
+    arrays_.fail("adj_matrix", "",
+                 "is a pickled Python object, which is not read: save its parts as adj_data, adj_indices, adj_indptr, "
+                 "adj_shape (scipy's m.data, m.indices, m.indptr, m.shape), those of the features as attr_*");
   } else {
     throw InputError(options.input.string(), "",
                      "holds no graph: expected the array edge_index, or edges, or adj_indptr and adj_indices");

@@ -60,7 +60,7 @@ struct ImportOptions {
   std::string split;                // empty: the source's own choice; "random": drawn among the labelled nodes
   std::optional<std::uint64_t> split_index;
   SplitFractions split_fractions = {0.6, 0.2, 0.2};
-  std::filesystem::path labels, communities, features;  // snap: files beside the edge list; empty: found or none
+  std::filesystem::path labels, features;  // snap: files beside the edge list; empty: found or none
   bool verify = false;
   bool force = false;
   std::uint64_t seed = 1;

@@ -42,6 +42,7 @@ Role role_of(const std::string& name) {
 
 LabelKind label_kind_of(const std::string& name) {
   const std::string plain = plain_name(name);
+  if (ends_with_any(plain, {".cmty.txt", ".cmty"})) return LabelKind::communities;
   if (plain.ends_with("group-edges.csv")) return LabelKind::memberships;
   return plain.ends_with(".csv") ? LabelKind::table : LabelKind::lines;
 }
@@ -75,13 +76,11 @@ void choose_from_folder(const InputFiles& files, SnapLayout& layout) {
   if (layout.label_kind == LabelKind::none) {
     const std::string labels = choose(files, names[Role::labels], "the labels", "--labels");
     const std::string communities =
-        labels.empty() ? choose(files, names[Role::communities], "the communities", "--communities") : std::string();
-    if (!labels.empty()) {
-      layout.labels = files.file(labels);
-      layout.label_kind = label_kind_of(labels);
-    } else if (!communities.empty()) {
-      layout.labels = files.file(communities);
-      layout.label_kind = LabelKind::communities;
+        labels.empty() ? choose(files, names[Role::communities], "the communities", "--labels") : std::string();
+    const std::string& chosen = labels.empty() ? communities : labels;
+    if (!chosen.empty()) {
+      layout.labels = files.file(chosen);
+      layout.label_kind = label_kind_of(chosen);
     }
   }
   if (!layout.features.exists()) {
@@ -109,10 +108,6 @@ SnapLayout find_snap_layout(const ImportOptions& options) {
   if (!options.labels.empty()) {
     layout.labels = named_file(options.labels);
     layout.label_kind = label_kind_of(options.labels.filename().string());
-  }
-  if (!options.communities.empty()) {
-    layout.labels = named_file(options.communities);
-    layout.label_kind = LabelKind::communities;
   }
   if (!options.features.empty()) layout.features = named_file(options.features);
   const InputFiles files(options.input);

@@ -1,10 +1,12 @@
 #include "tests/import/import_fixtures.hpp"
 
+#include <sys/wait.h>
 #include <zlib.h>
 #include <zstd.h>
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <sstream>
@@ -290,10 +292,36 @@ std::map<std::string, std::string> file_contents(const fs::path& folder) {
   std::map<std::string, std::string> contents;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
     std::ifstream file(entry.path(), std::ios::binary);
+    if (!entry.is_regular_file()) continue;
     contents[entry.path().filename().string()] =
         std::string((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
   }
   return contents;
+}
+
+namespace {
+
+std::string content(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+}  // namespace
+
+bool Outcome::one_line() const {
+  return std::count(err.begin(), err.end(), '\n') == 1 && err.rfind("strata-convert: ", 0) == 0;
+}
+
+Outcome run_tool(const TempDir& logs, const std::string& arguments, const std::string& environment) {
+  const fs::path out = logs / "out.txt", err = logs / "err.txt";
+  const std::string command =
+      environment + " '" STRATA_CONVERT_PROGRAM "' " + arguments + " >'" + out.string() + "' 2>'" + err.string() + "'";
+  const int status = std::system(command.c_str());
+  Outcome outcome;
+  outcome.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  outcome.out = content(out);
+  outcome.err = content(err);
+  return outcome;
 }
 
 std::vector<std::string> entries_of(const fs::path& folder) {

@@ -88,6 +88,16 @@ std::map<std::string, std::string> file_contents(const std::filesystem::path& fo
 
 [[nodiscard]] std::vector<std::string> entries_of(const std::filesystem::path& folder);
 
+// What a run of strata-convert came to.
+struct Outcome {
+  int status = -1;  // 128 + signal when killed
+  std::string out, err;
+  [[nodiscard]] bool one_line() const;  // one line on stderr, by strata-convert
+  [[nodiscard]] bool says(const std::string& text) const { return err.find(text) != std::string::npos; }
+};
+// `environment`: "NAME=value" or empty. `arguments`: as typed in a shell. Its output goes through files in `logs`.
+Outcome run_tool(const TempDir& logs, const std::string& arguments, const std::string& environment = "");
+
 template <class Failure>
 std::string failing(const ImportOptions& options) {
   const auto before = entries_of(options.output.parent_path());

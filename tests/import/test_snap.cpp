@@ -163,6 +163,12 @@ TEST_CASE("snap: files named one by one; a split is drawn among the labelled") {
   CHECK(store.info.labelled == 300);
   CHECK(store.splits.at("train").size() + store.splits.at("valid").size() + store.splits.at("test").size() == 300);
   CHECK(store.info.name == "a name with spaces \xc3\xa4");
+  write_text(dir / "x.cmty.txt", "0 3\n6\n");
+  options.split.clear();
+  options.labels = dir / "x.cmty.txt";
+  options.output = dir / "u";
+  convert_and_verify(options);
+  CHECK(load_store(dir / "u").info.task == Task::multilabel);
   options.labels = dir / "none";
   options.output = dir / "t";
   CHECK(failing<InputError>(options).find("there is no such file") != std::string::npos);
