@@ -162,6 +162,7 @@ std::string explain(const ImportOptions& options, const SourceFacts& facts, cons
                              ? "all rows in memory, then written in the new order"
                              : number(plan.feature_windows) + " windows through a temporary file");
   }
+  for (const std::string& note : facts.notes) line("note", note);
   line("disk", "store about " + format_bytes(plan.store_bytes) + ", temporary " + format_bytes(plan.temporary_bytes));
   return text;
 }

@@ -61,8 +61,9 @@ std::optional<SageFiles> find_sage_files(const ImportOptions& options) {
   for (const std::string& name : files.list()) {
     if (!name.ends_with(kGraph)) continue;
     if (!prefix.empty()) {
-      throw InputError(files.path().string(), "",
-                       "holds several graphs (" + prefix + kGraph + ", " + name + "): give one as --input");
+      std::string what = "holds several graphs (";
+      what.append(prefix).append(kGraph).append(", ").append(name).append("): give one as --input");
+      throw InputError(files.path().string(), "", what);
     }
     prefix = name.substr(0, name.size() - std::string(kGraph).size());
   }

@@ -136,7 +136,8 @@ std::vector<std::string> InputFiles::list() const {
   } else if (single_) {
     names.push_back(input_.filename().string());
   } else {
-    for (const fs::directory_entry& entry : fs::recursive_directory_iterator(input_)) {
+    for (const fs::directory_entry& entry :
+         fs::recursive_directory_iterator(input_, fs::directory_options::skip_permission_denied)) {
       if (entry.is_regular_file()) names.push_back(entry.path().lexically_relative(input_).generic_string());
     }
   }
