@@ -100,7 +100,7 @@ TEST_CASE("mutated inputs of every reader: a store or a typed error, in a folder
     const std::string name = sample.name;
     CAPTURE(name);
     int failures = 0;
-    for (int round = 0; round < 120; ++round) {
+    for (int round = 0; round < 60; ++round) {
       CAPTURE(round);
       Files files = sample.files;
       if (round != 0) {
