@@ -295,7 +295,9 @@ std::unique_ptr<GraphSource> open_source(const ImportOptions& options) {
 }
 
 fs::path scratch_folder(const ImportOptions& options) {
-  return options.tmp.empty() ? fs::absolute(options.output).lexically_normal().parent_path() : options.tmp;
+  if (!options.tmp.empty()) return options.tmp;
+  const fs::path output = fs::absolute(options.output).lexically_normal();
+  return output.filename().empty() ? output.parent_path().parent_path() : output.parent_path();  // a trailing slash
 }
 
 std::size_t rows_per_block(std::uint64_t feature_dim) {

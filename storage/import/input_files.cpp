@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <optional>
 #include <system_error>
 #include <utility>
@@ -31,7 +32,8 @@ class NamedSource final : public ByteSource {
 
 // A file without a name, gone with the last handle.
 std::shared_ptr<File> nameless_file(const fs::path& folder) {
-  const fs::path path = folder / (".strata-unpacked-" + std::to_string(::getpid()));
+  static std::atomic<unsigned> count{0};
+  const fs::path path = folder / (".strata-unpacked-" + std::to_string(::getpid()) + "-" + std::to_string(count++));
   auto file = std::make_shared<File>(path, File::Mode::create);
   fs::remove(path);
   return file;

@@ -61,7 +61,7 @@ TEST_CASE("zip: arrays and an npz within") {
       if (nested) members = {{"x/x.npz", file_contents(dir.path()).at("x.npz")}, {"x/README", "text"}};
       write_zip(dir / "x.zip", members, deflated);
       fs::remove_all(dir / "t");
-      convert_with(import_options(SourceKind::npy, dir / "x.zip", dir / "t"));
+      convert_with(import_options(SourceKind::npy, dir / "x.zip", dir / "t/"));  // unpacks beside it, not in it
       CHECK(store_bytes(dir / "t") == store_bytes(dir / "s"));
     }
   }
