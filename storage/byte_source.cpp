@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <initializer_list>
 #include <utility>
 
 #include "kernels/base/error.hpp"
@@ -94,11 +95,20 @@ std::unique_ptr<ByteSource> open_gzip_source(std::unique_ptr<ByteSource> compres
   return std::make_unique<GzipSource>(std::move(compressed), buffer_bytes);
 }
 
+std::unique_ptr<ByteSource> open_unpacked(const std::function<std::unique_ptr<ByteSource>()>& open) {
+  std::array<std::byte, 4> magic{};
+  const std::size_t got = open()->read(magic);
+  const auto starts = [&](std::initializer_list<int> bytes) {
+    return got >= bytes.size() && std::equal(bytes.begin(), bytes.end(), magic.begin(),
+                                             [](int expected, std::byte b) { return std::byte(expected) == b; });
+  };
+  if (starts({0x1f, 0x8b})) return open_gzip_source(open());
+  if (starts({0x28, 0xb5, 0x2f, 0xfd})) return open_zstd_source(open());
+  return open();
+}
+
 std::unique_ptr<ByteSource> open_text_source(const std::filesystem::path& path) {
-  std::array<std::byte, 2> magic{};
-  const std::size_t got = open_file_source(path)->read(magic);
-  const bool gzip = got == 2 && magic[0] == std::byte{0x1f} && magic[1] == std::byte{0x8b};
-  return gzip ? open_gzip_source(open_file_source(path)) : open_file_source(path);
+  return open_unpacked([&path] { return open_file_source(path); });
 }
 
 LineReader::LineReader(std::unique_ptr<ByteSource> source, std::size_t max_line)

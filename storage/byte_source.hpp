@@ -1,10 +1,11 @@
-// Bytes that come once, front to back: a file, a gzip stream, a member of a zip archive; and lines of text on top of
-// them. Every failure is an InputError that names the file and the position.
+// Bytes that come once, front to back: a file, a gzip or zstd stream, a member of a zip archive; and lines of text on
+// top of them. Every failure is an InputError that names the file and the position.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -43,7 +44,12 @@ class ByteSource {
 // `buffer_bytes` of compressed data are read at a time. Damaged or truncated data: InputError with the byte.
 [[nodiscard]] std::unique_ptr<ByteSource> open_gzip_source(std::unique_ptr<ByteSource> compressed,
                                                            std::size_t buffer_bytes = std::size_t{1} << 18);
-// One of the two, by the file's first bytes.
+// The content of zstd frames in sequence, checked against their checksums. Frames that need a window of more than 32
+// MiB are refused, which bounds the memory.
+[[nodiscard]] std::unique_ptr<ByteSource> open_zstd_source(std::unique_ptr<ByteSource> compressed);
+// What `open` gives, unpacked when its first bytes are those of gzip or zstd. Calls `open` twice.
+[[nodiscard]] std::unique_ptr<ByteSource> open_unpacked(const std::function<std::unique_ptr<ByteSource>()>& open);
+// A file, unpacked when it is gzip or zstd.
 [[nodiscard]] std::unique_ptr<ByteSource> open_text_source(const std::filesystem::path& path);
 
 // Lines without their line end (LF or CRLF; the last line may lack it). Move-only.

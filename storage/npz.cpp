@@ -23,30 +23,29 @@ constexpr std::uint64_t kMaxRatio = 1032;
 // A stretch of the archive as it lies there.
 class RangeSource final : public ByteSource {
  public:
-  RangeSource(std::shared_ptr<const File> file, std::uint64_t offset, std::uint64_t bytes, std::string part)
-      : file_(std::move(file)), path_(file_->path().string()), part_(std::move(part)), offset_(offset), size_(bytes) {}
+  RangeSource(ArchiveBytes archive, std::uint64_t offset, std::uint64_t bytes, std::string part)
+      : archive_(std::move(archive)), part_(std::move(part)), offset_(offset), size_(bytes) {}
   std::size_t read(std::span<std::byte> to) override {
     const std::size_t count = static_cast<std::size_t>(std::min<std::uint64_t>(to.size(), size_ - position_));
-    if (count > 0) file_->read_at(offset_ + position_, to.first(count));
+    if (count > 0) archive_.read_at(offset_ + position_, to.first(count));
     position_ += count;
     return count;
   }
   std::optional<std::uint64_t> size() const override { return size_; }
-  const std::string& path() const override { return path_; }
+  const std::string& path() const override { return archive_.path; }
   std::string part() const override { return part_; }
 
  private:
-  std::shared_ptr<const File> file_;
-  std::string path_, part_;
+  ArchiveBytes archive_;
+  std::string part_;
   std::uint64_t offset_, size_, position_ = 0;
 };
 
 // A member inflated; with its last byte, size and CRC-32 are compared with the directory's.
 class MemberSource final : public ByteSource {
  public:
-  MemberSource(std::shared_ptr<const File> file, const ZipMember& member, std::uint64_t data_offset)
-      : member_(member),
-        raw_(std::move(file), data_offset, member.compressed_size, "member " + member.name + " (compressed)") {
+  MemberSource(const ArchiveBytes& archive, const ZipMember& member, std::uint64_t data_offset)
+      : member_(member), raw_(archive, data_offset, member.compressed_size, "member " + member.name + " (compressed)") {
     if (member.method == kDeflated) {
       const std::uint64_t input = std::min<std::uint64_t>(kInputBytes, member.compressed_size + 1);
       inflater_ = std::make_unique<Inflater>(raw_, Inflater::Format::raw, static_cast<std::size_t>(input));
@@ -95,11 +94,11 @@ const ZipMember* NpzArchive::find(std::string_view name) const {
   return found == members_.end() ? nullptr : &*found;
 }
 
-std::unique_ptr<ByteSource> NpzArchive::open(std::string_view name) const {
+const ZipMember& NpzArchive::readable(std::string_view name) const {
   const ZipMember* const member = find(name);
-  if (member == nullptr) throw InputError(path_, "member " + std::string(name), "the archive has no such member");
+  if (member == nullptr) throw InputError(path(), "member " + std::string(name), "the archive has no such member");
   const auto require = [&](bool condition, const char* what) {
-    if (!condition) throw InputError(path_, "member " + member->name, what);
+    if (!condition) throw InputError(path(), "member " + member->name, what);
   };
   require((member->flags & (kFlagEncrypted | kFlagMasked)) == 0, "the member is encrypted");
   require(member->method == kStored || member->method == kDeflated,
@@ -109,20 +108,31 @@ std::unique_ptr<ByteSource> NpzArchive::open(std::string_view name) const {
   } else {
     require(member->size / kMaxRatio <= member->compressed_size, "the directory gives an impossible size");
   }
-  return std::make_unique<MemberSource>(file_, *member, data_offset(*member));
+  return *member;
+}
+
+std::unique_ptr<ByteSource> NpzArchive::open(std::string_view name) const {
+  const ZipMember& member = readable(name);
+  return std::make_unique<MemberSource>(bytes_, member, data_offset(member));
+}
+
+std::optional<ArchiveBytes> NpzArchive::stored_bytes(std::string_view name) const {
+  const ZipMember& member = readable(name);
+  if (member.method != kStored) return std::nullopt;
+  return ArchiveBytes{bytes_.file, bytes_.offset + data_offset(member), member.size, path() + "/" + member.name};
 }
 
 // Checks the local header against the directory's entry; the member's data follow it.
 std::uint64_t NpzArchive::data_offset(const ZipMember& member) const {
   const auto require = [&](bool condition, const char* what) {
     if (!condition) {
-      throw InputError(path_, "member " + member.name + ", byte " + std::to_string(member.header_offset), what);
+      throw InputError(path(), "member " + member.name + ", byte " + std::to_string(member.header_offset), what);
     }
   };
   const std::uint64_t room = directory_offset_ - std::min(directory_offset_, member.header_offset);
   require(room >= kLocalHeaderBytes + member.name.size(), "the member starts behind the archive's data");
   std::vector<std::byte> header(kLocalHeaderBytes + member.name.size());
-  file_->read_at(member.header_offset, header);
+  bytes_.read_at(member.header_offset, header);
   require(load_le<std::uint32_t>(&header[0]) == 0x04034b50, "no local header here");
   const std::uint16_t flags = load_le<std::uint16_t>(&header[6]);
   const std::uint32_t crc = load_le<std::uint32_t>(&header[14]);

@@ -1,6 +1,7 @@
 // The central directory of a zip archive: found from the end, read, and checked.
 #include <algorithm>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "kernels/base/error.hpp"
@@ -22,7 +23,7 @@ struct Directory {
 
 class DirectoryReader {
  public:
-  explicit DirectoryReader(const File& file) : file_(file), path_(file.path().string()), file_size_(file.size()) {}
+  explicit DirectoryReader(const ArchiveBytes& archive) : archive_(archive), file_size_(archive.size) {}
 
   Directory locate() const {
     if (file_size_ < kEndBytes) fail(0, "not a zip archive: too short");
@@ -65,12 +66,12 @@ class DirectoryReader {
 
  private:
   [[noreturn]] void fail(std::uint64_t position, const std::string& what) const {
-    throw InputError(path_, "byte " + std::to_string(position), what);
+    throw InputError(archive_.path, "byte " + std::to_string(position), what);
   }
 
   std::vector<std::byte> read(std::uint64_t offset, std::uint64_t bytes) const {
     std::vector<std::byte> result(static_cast<std::size_t>(bytes));
-    if (bytes > 0) file_.read_at(offset, result);
+    if (bytes > 0) archive_.read_at(offset, result);
     return result;
   }
 
@@ -147,17 +148,25 @@ class DirectoryReader {
     return !needed;
   }
 
-  const File& file_;
-  std::string path_;
+  const ArchiveBytes& archive_;
   std::uint64_t file_size_;
 };
 
+ArchiveBytes whole_file(const std::filesystem::path& path) {
+  auto file = std::make_shared<const File>(path, File::Mode::read);
+  if (std::filesystem::is_directory(path)) throw InputError(path.string(), "", "is a directory, not a zip archive");
+  const std::uint64_t size = file->size();
+  return {std::move(file), 0, size, path.string()};
+}
+
 }  // namespace
 
-NpzArchive::NpzArchive(const std::filesystem::path& path)
-    : path_(path.string()), file_(std::make_shared<const File>(path, File::Mode::read)) {
-  if (std::filesystem::is_directory(path)) throw InputError(path_, "", "is a directory, not a zip archive");
-  const DirectoryReader reader(*file_);
+void ArchiveBytes::read_at(std::uint64_t at, std::span<std::byte> to) const { file->read_at(offset + at, to); }
+
+NpzArchive::NpzArchive(const std::filesystem::path& path) : NpzArchive(whole_file(path)) {}
+
+NpzArchive::NpzArchive(ArchiveBytes bytes) : bytes_(std::move(bytes)) {
+  const DirectoryReader reader(bytes_);
   const Directory directory = reader.locate();
   directory_offset_ = directory.offset;
   members_ = reader.members(directory);

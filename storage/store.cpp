@@ -177,6 +177,14 @@ Array<NodeId> Store::reordered_ids(MemoryBudget& budget) const {
   return reordered;
 }
 
+Array<std::uint64_t> Store::external_ids(MemoryBudget& budget) const {
+  const auto file =
+      std::find_if(files_.begin(), files_.end(), [](const StoreFile& f) { return f.role == "external_ids"; });
+  if (file == files_.end()) return {};
+  check_described_file(path_, *file);
+  return read_array<std::uint64_t>(path_ / file->file, info_.nodes, 1, budget);
+}
+
 std::vector<std::string> Store::files() const {
   std::vector<std::string> names{kManifestName};
   for (const StoreFile& file : files_) names.push_back(file.file);

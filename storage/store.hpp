@@ -26,7 +26,7 @@ enum class Direction : std::uint8_t { in, out };  // out: the reversed graph; eq
 struct StoreFile {
   std::string file;  // relative to the directory of the manifest
   std::string role;  // "in_shard", "out_shard", "features", "labels", "labelled", "in_degrees", "out_degrees",
-                     // "weighted_degrees", "permutation", "split", "convert"; empty in derived data
+                     // "weighted_degrees", "permutation", "external_ids", "split", "convert"; empty in derived data
   std::string kind;  // "shard", "rows", "array": starts with a checksummed header page; "plain": anything else
   std::uint64_t bytes = 0;
   std::uint64_t checksum = 0;  // plain: of the whole file; else of the header, which holds those of the content
@@ -42,7 +42,7 @@ struct SplitInfo {
 struct StoreInfo {
   int format_version = 0;
   std::string name;    // of the data set
-  std::string source;  // "ogb", "npy", "synthetic"
+  std::string source;  // "ogb", "snap", ...: as --from
   std::uint64_t nodes = 0;
   std::uint64_t edges = 0;  // directed entries in the in-graph, after cleaning
   bool undirected = false;
@@ -90,6 +90,9 @@ class Store {
   [[nodiscard]] Array<NodeId> split(const std::string& name, MemoryBudget& budget) const;  // ascending reordered ids
   [[nodiscard]] Array<NodeId> original_ids(MemoryBudget& budget) const;                    // [reordered] -> original
   [[nodiscard]] Array<NodeId> reordered_ids(MemoryBudget& budget) const;                   // [original] -> reordered
+
+  // [original] -> id in the files that were converted; empty when those are 0..N-1.
+  [[nodiscard]] Array<std::uint64_t> external_ids(MemoryBudget& budget) const;
 
   // STORE/derived/<key>: data computed later, each a directory with its own manifest, appearing atomically.
   [[nodiscard]] std::filesystem::path derived_path(const std::string& key) const { return path_ / "derived" / key; }

@@ -98,6 +98,12 @@ void StoreWriter::write_permutation(std::span<const NodeId> original_of_reordere
   add_file("permutation.array", "permutation");
 }
 
+void StoreWriter::write_external_ids(std::span<const std::uint64_t> ids) {
+  external_id_rows_ = ids.size();
+  write_array(path() / "external-ids.array", ids);
+  add_file("external-ids.array", "external_ids");
+}
+
 void StoreWriter::write_split(const std::string& name, std::span<const NodeId> nodes) {
   require_split_name(name);
   const std::string file = "split-" + name + ".array";
@@ -123,6 +129,8 @@ void StoreWriter::check(const StoreInfo& info) const {
   const std::string contradiction = contradiction_in(info);
   require(contradiction.empty(), contradiction);
   require(permutation_rows_ == info.nodes, "permutation of " + std::to_string(permutation_rows_) + " nodes");
+  require(external_id_rows_ == 0 || external_id_rows_ == info.nodes,
+          "external ids of " + std::to_string(external_id_rows_) + " nodes");
   require(in_degrees_.rows == info.nodes && in_degrees_.sum == info.edges, "in-degrees");
   const bool has_out = !info.undirected && info.has_reverse;
   require(!has_out || (out_degrees_.rows == info.nodes && out_degrees_.sum == info.edges), "out-degrees");

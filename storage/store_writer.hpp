@@ -46,6 +46,8 @@ class StoreWriter {
   void write_weighted_degrees(std::span<const float> degrees);
   // original_of_reordered[r] is the original id of node r: a permutation of [0, nodes).
   void write_permutation(std::span<const NodeId> original_of_reordered);
+  // The ids that the source's files use, [original]; none when they are 0..N-1.
+  void write_external_ids(std::span<const std::uint64_t> ids);
   // Ascending reordered ids, no repeats. `name`: letters, digits, '-', '_'.
   void write_split(const std::string& name, std::span<const NodeId> nodes);
   // After RowFileWriter(path() / kFeatures, ...).commit().
@@ -73,7 +75,7 @@ class StoreWriter {
   std::uint64_t label_classes_ = 0;  // one more than the highest class
   std::uint64_t highest_split_node_ = 0;
   DegreeFacts in_degrees_, out_degrees_;
-  std::uint64_t weighted_degree_rows_ = 0, permutation_rows_ = 0;
+  std::uint64_t weighted_degree_rows_ = 0, permutation_rows_ = 0, external_id_rows_ = 0;
 };
 
 // UsageError unless a split may have this name.

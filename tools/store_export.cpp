@@ -25,6 +25,7 @@ class Exporter {
   void features();
   void labels();
   void splits();
+  void external_ids();
 
  private:
   [[nodiscard]] fs::path target(const std::string& name) const {
@@ -180,12 +181,24 @@ void Exporter::splits() {
   }
 }
 
+// What the user's own files call the nodes that the other arrays count from 0; nothing when that is the same.
+void Exporter::external_ids() {
+  const Array<std::uint64_t> ids = store_.external_ids(budget_);
+  if (ids.empty()) return;
+  NpyWriter file(target("external_id.npy"), npy_type<std::uint64_t>(), {as_u64(ids.size())});
+  file.append<std::uint64_t>(ids.span());
+  file.commit();
+}
+
 }  // namespace
 
 void export_store(const Store& store, const ExportOptions& options) {
   fs::create_directories(options.output);
   Exporter exporter(store, options);
-  if (options.what.contains("graph")) exporter.graph();
+  if (options.what.contains("graph")) {
+    exporter.graph();
+    exporter.external_ids();
+  }
   if (options.what.contains("features")) exporter.features();
   if (options.what.contains("labels")) exporter.labels();
   if (options.what.contains("splits")) exporter.splits();

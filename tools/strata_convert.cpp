@@ -20,23 +20,38 @@ namespace {
 namespace po = boost::program_options;
 
 constexpr const char* kUsage =
-    R"(usage: strata-convert --from {ogb,npy,synthetic} [--input PATH] --output STORE [options]
+    R"(usage: strata-convert --from {ogb,mag240m,snap,graphsaint,npy,synthetic} [--input PATH] --output STORE [options]
 
 Writes a store, the directory that strata-train reads, from a data set or a generated graph. It is made beside its
 final place and appears there as a whole. A run that fails leaves nothing; one that is killed leaves a hidden directory,
 which the next run clears.
 
+--input is a directory, or a zip archive that is read in place. Text may be gzip or zstd.
+
   ogb        a set of the Open Graph Benchmark (node property prediction, one node type): the directory that holds raw/
              and split/, in the csv.gz or the binary npz layout. A master.csv beside it is read for metric, split and
-             whether edges are stored once; OGB's own sets are known by name.
+             whether edges are stored once; OGB's own sets are known by name. --edge-features mean for ogbn-proteins.
+  mag240m    the papers of OGB-LSC's MAG240M and their citations: the directory with processed/ and split_dict.pt (or
+             train.npy, valid.npy, test.npy); its features are float16: --feature-codec fp16 keeps them as they are.
+  snap       an edge list: "source target" a line, divided by blanks, tabs or a comma; comments (# %), any 64-bit ids
+             (numbered in their order; the store keeps them), further columns left out. Both directions are added when
+             its comment says "Undirected graph", its name .ungraph, or its header is one of MUSAE's undirected sets;
+             else --undirected on does that. In a directory also labels (*labels.txt, *target.csv, group-edges.csv),
+             communities (*.cmty.txt) and features (*.json: node id -> indices); or --labels and --features name them.
+  graphsaint GraphSAINT's adj_full.npz, class_map.json, role.json, feats.npy (adj_train.npz is not kept), or GraphSAGE's
+             PREFIX-G.json, -class_map.json, -id_map.json, -feats.npy (nodes get the numbers of the feature rows).
+             Their authors standardise the features: --feature-norm standard.
   npy        your own graph: a directory of .npy files, or one .npz, with edge_index (2,E) or (E,2); node_feat (N,F);
              node_label (N,) or (N,C) of 0/1, -1 or NaN where unknown; train, valid, test (ids or masks); edge_weight (E,);
-             num_nodes. Also read: the keys of gnn-benchmark (adj_*, attr_*, labels) and of the heterophilous graphs.
+             edge_feat (E,D); num_nodes. Also read: the keys of gnn-benchmark (adj_*, attr_*, labels) and of the
+             heterophilous graphs.
   synthetic  a degree-corrected stochastic block model, the same graph for the same options and seed.
 
 Examples
   strata-convert --from ogb --input data/ogbn_arxiv --output arxiv.store --undirected on
   strata-convert --from ogb --input data/ogbn_papers100M --output papers.store --memory 64GiB --feature-codec fp16 --explain
+  strata-convert --from snap --input soc-Epinions1.txt.gz --output epinions.store --undirected on
+  strata-convert --from snap --input git_web_ml.zip --output github.store --split random --compress zstd
   strata-convert --from npy --input my_graph/ --output my.store --feature-norm row --verify
   strata-convert --from npy --input tolokers.npz --output tolokers.store --split-index 3
   strata-convert --from synthetic --nodes 400k --edges 4M --classes 16 --feature-dim 128 --output syn.store
@@ -72,12 +87,13 @@ T parse_choice(const std::string& option, const std::string& text,
 }
 
 SourceKind parse_source(const std::string& text) {
-  for (const char* later : {"mag240m", "snap", "graphsaint"}) {
-    if (text == later)
-      throw UsageError("--from " + text + ": this format is not part of this version; use ogb, npy or synthetic");
-  }
-  return parse_choice<SourceKind>(
-      "from", text, {{"ogb", SourceKind::ogb}, {"npy", SourceKind::npy}, {"synthetic", SourceKind::synthetic}});
+  return parse_choice<SourceKind>("from", text,
+                                  {{"ogb", SourceKind::ogb},
+                                   {"mag240m", SourceKind::mag240m},
+                                   {"snap", SourceKind::snap},
+                                   {"graphsaint", SourceKind::graphsaint},
+                                   {"npy", SourceKind::npy},
+                                   {"synthetic", SourceKind::synthetic}});
 }
 
 Partitioner parse_partitioner(const std::string& text) {
@@ -143,8 +159,11 @@ std::uint64_t default_memory() {
 void add_general_options(po::options_description& all) {
   po::options_description options("Input and output");
   auto add = options.add_options();
-  add("from", po::value<std::string>(), "ogb, npy or synthetic");
-  add("input", po::value<std::string>(), "the data set");
+  add("from", po::value<std::string>(), "ogb, mag240m, snap, graphsaint, npy or synthetic");
+  add("input", po::value<std::string>(), "the data set: a directory, a zip archive or a file");
+  add("labels", po::value<std::string>(),
+      "snap: a file of labels: lines of node and label, a .csv with a header, or communities (.cmty.txt)");
+  add("features", po::value<std::string>(), "snap: a JSON file of feature indices by node");
   add("output", po::value<std::string>(), "the store to write");
   add("force", po::bool_switch(), "replace a store that is there");
   add("restart", po::bool_switch(), "start from the beginning (as every run does)");
@@ -176,6 +195,8 @@ void add_data_options(po::options_description& all) {
            "none, row (each row divided by its L1 norm) or standard (mean 0 and deviation 1 over the training rows)");
   add_data("compress", po::value<std::string>()->default_value("none"), "none or zstd[:LEVEL]: of the features");
   add_data("nan-features", po::value<std::string>()->default_value("refuse"), "refuse or zero");
+  add_data("edge-features", po::value<std::string>()->default_value("none"),
+           "none, or mean: the mean over a node's edges as its features (sets without node features)");
   add_data("split", po::value<std::string>(), "which split; 'random' draws one among the labelled nodes");
   add_data("split-index", po::value<std::uint64_t>(), "which row of a table of masks (0)");
   add_data("split-fractions", po::value<std::string>()->default_value("0.6,0.2,0.2"),
@@ -258,13 +279,28 @@ void read_feature_options(const po::variables_map& values, ImportOptions& option
   options.feature_norm = parse_choice<FeatureNorm>(
       "feature-norm", text("feature-norm"),
       {{"none", FeatureNorm::none}, {"row", FeatureNorm::row}, {"standard", FeatureNorm::standard}});
+  options.edge_feature_means = parse_switch(values, "edge-features", "none", "mean");
+  const bool may_have = options.from == SourceKind::ogb || options.from == SourceKind::npy;
+  if (options.edge_feature_means && !may_have) {
+    throw UsageError("--edge-features mean: is for --from ogb and npy; other sources have no edge features");
+  }
   options.zero_nan_features = parse_switch(values, "nan-features", "refuse", "zero");
   if (values.count("split") != 0) options.split = text("split");
   if (values.count("split-index") != 0) options.split_index = values["split-index"].as<std::uint64_t>();
-  if (options.from == SourceKind::ogb && options.split_index) {
-    throw UsageError("--split-index: OGB splits have names; use --split NAME");
+  if (options.from != SourceKind::npy && options.split_index) {
+    throw UsageError("--split-index: is for --from npy only; use --split NAME");
   }
   options.split_fractions = parse_fractions(text("split-fractions"));
+}
+
+void read_snap_options(const po::variables_map& values, ImportOptions& options) {
+  const std::pair<const char*, std::filesystem::path*> files[] = {{"labels", &options.labels},
+                                                                  {"features", &options.features}};
+  for (const auto& [name, path] : files) {
+    if (values.count(name) == 0) continue;
+    if (options.from != SourceKind::snap) throw UsageError("--" + std::string(name) + ": is for --from snap only");
+    *path = values[name].as<std::string>();
+  }
 }
 
 ImportOptions import_options(const po::variables_map& values) {
@@ -284,6 +320,7 @@ ImportOptions import_options(const po::variables_map& values) {
   options.memory = values.count("memory") != 0 ? parse_size(text("memory")) : default_memory();
   read_graph_options(values, options);
   read_feature_options(values, options);
+  read_snap_options(values, options);
   options.verify = values["verify"].as<bool>();
   options.force = values["force"].as<bool>();
   options.seed = values["seed"].as<std::uint64_t>();

@@ -29,7 +29,7 @@ constexpr const char* kUsage =
     "verify   reads every byte and compares it with its checksum; exit status 5 names the file and the block that "
     "differ\n"
     "export   NumPy arrays in the original order of the nodes: edge_index, edge_weight, node_feat, node_label, NAME "
-    "(splits)\n"
+    "(splits); with the graph external_id: the ids of the source's files, where they are not 0..N-1\n"
     "add      labels and splits from NumPy arrays in the original order (splits: ids, or a mask of all nodes)\n"
     "derived  what was computed from the store and kept for later runs\n";
 

@@ -17,7 +17,7 @@ namespace {
 // Blocks being read, decoded and written, and small tables.
 constexpr std::uint64_t kWorkspace = std::uint64_t{24} << 20;
 
-// Raw and final degrees of both directions, the order both ways, labels, splits.
+// Raw and final degrees of both directions, the order both ways, labels, splits; beside them what the source holds.
 std::uint64_t bytes_per_node(const SourceFacts& facts) { return 4 * (2 + 2 + 2 + 1 + 1) + (facts.weighted ? 4 : 0); }
 
 // What the symmetric graph and METIS take together, at most.
@@ -102,7 +102,7 @@ ConversionPlan plan_conversion(const ImportOptions& options, const SourceFacts& 
     throw UsageError("--shards " + std::to_string(plan.shards) +
                      ": a shard has at least 1024 nodes, so this graph has at most " + std::to_string(chunks));
   }
-  plan.node_bytes = bytes_per_node(facts) * facts.nodes;
+  plan.node_bytes = bytes_per_node(facts) * facts.nodes + facts.held_bytes;
   plan.spool_bytes = facts.edges * EdgeSpool::edge_bytes(facts.weighted);
   const std::uint64_t fixed = plan.node_bytes + kWorkspace;
   const std::uint64_t free = options.memory > fixed ? options.memory - fixed : 0;
@@ -162,6 +162,7 @@ std::string explain(const ImportOptions& options, const SourceFacts& facts, cons
                              ? "all rows in memory, then written in the new order"
                              : number(plan.feature_windows) + " windows through a temporary file");
   }
+  for (const std::string& note : facts.notes) line("note", note);
   line("disk", "store about " + format_bytes(plan.store_bytes) + ", temporary " + format_bytes(plan.temporary_bytes));
   return text;
 }

@@ -29,7 +29,8 @@ class Conversion {
         plan_(plan_conversion(options, facts_)),
         writer_(options.output, options.force, budget_),
         temporary_(options.tmp, options.output),
-        stages_(listener, report_) {}
+        stages_(listener, report_),
+        source_charge_(budget_.reserve(facts_.held_bytes, "what the reader of the source holds")) {}
 
   ConvertReport run() {
     check_disk();
@@ -72,6 +73,7 @@ class Conversion {
   TemporaryDirectory temporary_;
   ConvertReport report_;
   Stages stages_;
+  Reservation source_charge_;
   ImportedLabels labels_;
   std::vector<ImportedSplit> splits_;
   std::vector<Reservation> split_charges_;
@@ -97,6 +99,9 @@ void Conversion::read_labels() {
     split_charges_.push_back(budget_.reserve(split.nodes.size() * sizeof(NodeId), "splits"));
   }
   report_.unlabelled_test = check_splits(splits_, labels_, facts_.nodes).unlabelled_test;
+  report_.class_names = labels_.class_names;
+  report_.notes = facts_.notes;
+  for (const std::string& note : facts_.notes) stages_.hint(note);
   report_.labelled = labels_.labelled_nodes;
   report_.unlabelled = facts_.nodes - labels_.labelled_nodes;
   if (labels_.task == Task::none) stages_.hint("no node has a label: the store can be used for inference only");
@@ -134,6 +139,8 @@ void Conversion::write_node_data(const NodeOrder& order) {
   } else {
     writer_.write_permutation(order.original_of.span());
   }
+  const Array<std::uint64_t> external = source_.external_ids(budget_);
+  if (!external.empty()) writer_.write_external_ids(external.span());
   write_labels(order);
   for (const ImportedSplit& split : splits_) {
     Array<NodeId> nodes(budget_, split.nodes.size(), "split");
@@ -273,13 +280,24 @@ ConvertReport convert(GraphSource& source, const ImportOptions& options, Convert
   return Conversion(source, options, listener).run();
 }
 
+Array<std::uint64_t> GraphSource::external_ids(MemoryBudget&) { return {}; }
+
 std::unique_ptr<GraphSource> open_source(const ImportOptions& options) {
   switch (options.from) {
     case SourceKind::ogb: return open_ogb_source(options);
     case SourceKind::npy: return open_npy_source(options);
+    case SourceKind::snap: return open_snap_source(options);
+    case SourceKind::graphsaint: return open_graphsaint_source(options);
+    case SourceKind::mag240m: return open_mag240m_source(options);
     case SourceKind::synthetic: return open_synthetic_source(options);
   }
   throw UsageError("--from: unknown kind of source");
+}
+
+fs::path scratch_folder(const ImportOptions& options) {
+  if (!options.tmp.empty()) return options.tmp;
+  const fs::path output = fs::absolute(options.output).lexically_normal();
+  return output.filename().empty() ? output.parent_path().parent_path() : output.parent_path();  // a trailing slash
 }
 
 std::size_t rows_per_block(std::uint64_t feature_dim) {
@@ -291,6 +309,9 @@ const char* source_kind_name(SourceKind kind) {
   switch (kind) {
     case SourceKind::ogb: return "ogb";
     case SourceKind::npy: return "npy";
+    case SourceKind::snap: return "snap";
+    case SourceKind::graphsaint: return "graphsaint";
+    case SourceKind::mag240m: return "mag240m";
     case SourceKind::synthetic: return "synthetic";
   }
   return "";

@@ -49,6 +49,8 @@ struct ConvertReport {
   std::uint64_t feature_bytes = 0;
   double sampled_compression = 1;  // of uncompressed features: what zstd would leave of them
   std::uint64_t peak_budget = 0;
+  std::vector<std::string> class_names;  // where the source names its classes
+  std::vector<std::string> notes;
   struct SourceFile {
     std::string path;
     std::uint64_t bytes = 0;

@@ -21,6 +21,7 @@ Json options_json(const ImportOptions& o, const SourceFacts& facts) {
                {"feature_codec", codec_name(o.feature_codec)},
                {"compress", o.zstd_level == 0 ? "none" : "zstd:" + std::to_string(o.zstd_level)},
                {"feature_norm", feature_norm_name(o.feature_norm)},
+               {"edge_features", o.edge_feature_means ? "mean" : "none"},
                {"split", facts.split},
                {"seed", o.seed}};
   if (facts.random_split) json["split_fractions"] = o.split_fractions;
@@ -57,6 +58,8 @@ std::string report_json(const ConvertReport& report, const ImportOptions& option
                {"nan_features", report.nan_features},
                {"shards", report.shards},
                {"partitioner", report.partitioner}};
+  if (!report.class_names.empty()) json["class_names"] = report.class_names;
+  if (!report.notes.empty()) json["notes"] = report.notes;
   if (report.parts != 0) {
     json["parts"] = report.parts;
     json["cut_entries"] = report.cut_entries;
@@ -80,7 +83,7 @@ std::string report_json(const ConvertReport& report, const ImportOptions& option
                               {"peak_memory_bytes", stage.peak_memory}});
   }
   json["seconds"] = seconds;
-  return json.dump(2) + "\n";
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace strata

@@ -100,9 +100,9 @@ std::size_t count_fields(std::string_view line) {
   return 1 + static_cast<std::size_t>(std::count(line.begin(), line.end(), ','));
 }
 
-std::uint64_t read_single_count(const std::filesystem::path& path) {
-  LineReader lines(open_text_source(path));
-  if (!lines.next()) throw InputError(path.string(), "", "is empty, expected one count");
+std::uint64_t read_single_count(const InputFile& file) {
+  LineReader lines(file.open_text());
+  if (!lines.next()) throw InputError(file.place(), "", "is empty, expected one count");
   CsvFields fields(lines);
   const std::int64_t value = fields.next_integer();
   fields.require_end(1);
@@ -115,8 +115,8 @@ std::uint64_t read_single_count(const std::filesystem::path& path) {
   return static_cast<std::uint64_t>(value);
 }
 
-std::vector<std::uint32_t> read_node_ids(const std::filesystem::path& path, std::uint64_t nodes) {
-  LineReader lines(open_text_source(path));
+std::vector<std::uint32_t> read_node_ids(const InputFile& file, std::uint64_t nodes) {
+  LineReader lines(file.open_text());
   std::vector<std::uint32_t> ids;
   while (lines.next()) {
     if (lines.line().empty()) continue;

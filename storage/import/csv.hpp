@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <functional>
 #include <span>
 #include <string>
@@ -10,6 +9,7 @@
 #include <vector>
 
 #include "storage/byte_source.hpp"
+#include "storage/import/input_files.hpp"
 
 namespace strata {
 
@@ -35,9 +35,9 @@ class CsvFields {
 
 // The only integer of a one-line file such as num-node-list.csv.gz. InputError when there are more lines: several
 // graphs.
-[[nodiscard]] std::uint64_t read_single_count(const std::filesystem::path& path);
+[[nodiscard]] std::uint64_t read_single_count(const InputFile& file);
 
 // The node ids of a file with one id a line, in file order, each below `nodes`.
-[[nodiscard]] std::vector<std::uint32_t> read_node_ids(const std::filesystem::path& path, std::uint64_t nodes);
+[[nodiscard]] std::vector<std::uint32_t> read_node_ids(const InputFile& file, std::uint64_t nodes);
 
 }  // namespace strata

@@ -25,32 +25,54 @@ bool is_interleaved(const NpyHeader& header) {
 
 }  // namespace
 
-ArraySet::ArraySet(const fs::path& path) : path_(path) {
+ArraySet::ArraySet(const fs::path& path) : path_(path), disk_(path) {
   if (fs::is_directory(path)) return;
   if (!fs::exists(path)) throw InputError(path.string(), "", "there is no such file or directory");
   archive_.emplace(path);
 }
 
+ArraySet::ArraySet(const InputFiles& files, const std::string& name) : disk_(files.path()) {
+  if (name.ends_with(".npz")) {
+    const InputFile file = files.file(name);
+    path_ = file.place();
+    disk_ = file.disk();
+    archive_.emplace(file.open_archive(files.scratch()));
+  } else if (files.is_archive()) {
+    path_ = files.path();
+    archive_.emplace(*files.archive());
+    prefix_ = files.prefix() + (name.empty() ? "" : name + "/");
+  } else {
+    path_ = name.empty() ? files.path() : files.path() / name;
+  }
+}
+
 bool ArraySet::has(const std::string& key) const {
-  return archive_ ? archive_->has_array(key) : fs::exists(path_ / (key + ".npy"));
+  return archive_ ? archive_->find(member(key)) != nullptr : fs::exists(path_ / (key + ".npy"));
 }
 
 NpyReader ArraySet::open(const std::string& key) const {
-  return archive_ ? archive_->open_array(key) : NpyReader(path_ / (key + ".npy"));
+  return archive_ ? NpyReader(archive_->open(member(key))) : NpyReader(path_ / (key + ".npy"));
 }
 
 std::string ArraySet::file_of(const std::string& key) const {
   return archive_ ? path_.string() : (path_ / (key + ".npy")).string();
 }
 
-std::string ArraySet::member_of(const std::string& key) const { return archive_ ? "member " + key + ".npy" : ""; }
+std::string ArraySet::member_of(const std::string& key) const { return archive_ ? "member " + member(key) : ""; }
 
 std::string ArraySet::place(const std::string& key) const {
   return archive_ ? path_.string() + ": " + member_of(key) : file_of(key);
 }
 
+std::vector<std::string> ArraySet::members() const {
+  std::vector<std::string> names;
+  if (!archive_) return names;
+  for (const ZipMember& member : archive_->members()) names.push_back(member.name);
+  return names;
+}
+
 std::vector<fs::path> ArraySet::files(const std::vector<std::string>& keys) const {
-  if (archive_) return {path_};
+  if (archive_) return {disk_};
   std::vector<fs::path> files;
   files.reserve(keys.size());
   for (const std::string& key : keys) files.push_back(path_ / (key + ".npy"));
@@ -182,9 +204,18 @@ ImportedLabels read_label_array(const ArraySet& arrays, const std::string& key, 
   return builder.take();
 }
 
+namespace {
+
+// Booleans, or 0 and 1 in integers under a name that says so (train_mask; the geom-gcn splits).
+bool is_mask(const NpyHeader& header, const std::string& key) {
+  return header.type.kind == 'b' || (header.type.is_integer() && key.find("mask") != std::string::npos);
+}
+
+}  // namespace
+
 bool is_mask_table(const ArraySet& arrays, const std::string& key) {
   const NpyReader reader = arrays.open(key);
-  return reader.header().type.kind == 'b' && reader.header().shape.size() == 2;
+  return is_mask(reader.header(), key) && reader.header().shape.size() == 2;
 }
 
 namespace {
@@ -209,7 +240,11 @@ std::vector<NodeId> read_mask(const ArraySet& arrays, const std::string& key, st
   std::vector<std::int64_t> values(step);
   for (std::uint64_t node = 0; node < nodes; ++node) {
     reader.read_as_int64(values);
-    if (values[step == 1 ? 0 : index] != 0) ids.push_back(static_cast<NodeId>(node));
+    const std::int64_t value = values[step == 1 ? 0 : index];
+    if (value != 0 && value != 1) {
+      arrays.fail(key, "element " + number(node), "is " + std::to_string(value) + ", but a mask holds 0 and 1");
+    }
+    if (value == 1) ids.push_back(static_cast<NodeId>(node));
   }
   return ids;
 }
@@ -240,7 +275,7 @@ std::vector<NodeId> read_id_list(const ArraySet& arrays, const std::string& key,
 
 ImportedSplit read_split_array(const ArraySet& arrays, const std::string& key, const std::string& name,
                                std::uint64_t nodes, std::uint64_t index) {
-  if (arrays.open(key).header().type.kind == 'b') {
+  if (is_mask(arrays.open(key).header(), key)) {
     return make_split(name, arrays.place(key), read_mask(arrays, key, nodes, index),
                       [](NodeId node) { return "element " + std::to_string(node); });
   }

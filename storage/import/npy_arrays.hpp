@@ -8,27 +8,35 @@
 #include <string>
 #include <vector>
 
+#include "storage/import/input_files.hpp"
 #include "storage/import/source.hpp"
 #include "storage/npz.hpp"
 
 namespace strata {
 
-// Arrays by key: a directory of KEY.npy files or the members of one .npz.
+// Arrays by key: a directory of KEY.npy files, the members of one .npz, or .npy files within an archive.
 class ArraySet {
  public:
   explicit ArraySet(const std::filesystem::path& path);
+  // `name`: an .npz among the files, or a folder of .npy files ("" for the one that all are in).
+  ArraySet(const InputFiles& files, const std::string& name);
   [[nodiscard]] bool has(const std::string& key) const;
   [[nodiscard]] NpyReader open(const std::string& key) const;
   [[nodiscard]] std::string file_of(const std::string& key) const;    // for messages
   [[nodiscard]] std::string member_of(const std::string& key) const;  // "member x.npy", or empty
   [[nodiscard]] std::string place(const std::string& key) const;      // both in one
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+  [[nodiscard]] std::vector<std::string> members() const;  // names in the archive; none for a directory
   [[nodiscard]] std::vector<std::filesystem::path> files(const std::vector<std::string>& keys) const;
   [[noreturn]] void fail(const std::string& key, const std::string& where, const std::string& what) const;
 
  private:
-  std::filesystem::path path_;
+  [[nodiscard]] std::string member(const std::string& key) const { return prefix_ + key + ".npy"; }
+
+  std::filesystem::path path_;  // for messages: the directory or the archive
+  std::filesystem::path disk_;  // the file that holds the archive
   std::optional<NpzArchive> archive_;
+  std::string prefix_;  // of the members' names
 };
 
 // (2,E) or (E,2), C or Fortran order; 2 x 2 is taken as (2,E). InputError for other shapes or types.

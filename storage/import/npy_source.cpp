@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "kernels/base/error.hpp"
+#include "storage/import/csr_arrays.hpp"
 
 namespace strata {
 namespace {
@@ -43,12 +44,27 @@ void agree(const ArraySet& arrays, const std::string& key, std::uint64_t rows, s
 std::string plain_name(const fs::path& input) {
   fs::path path = fs::absolute(input);
   if (path.filename().empty()) path = path.parent_path();
-  return path.extension() == ".npz" ? path.stem().string() : path.filename().string();
+  return path.extension() == ".npz" || path.extension() == ".zip" ? path.stem().string() : path.filename().string();
+}
+
+// A directory, an .npz, or a zip archive with either.
+ArraySet open_arrays(const ImportOptions& options) {
+  if (options.input.extension() != ".zip") return ArraySet(options.input);
+  const InputFiles files(options.input, scratch_folder(options));
+  std::vector<std::string> archives;
+  for (const std::string& name : files.list()) {
+    if (name.ends_with(".npz")) archives.push_back(name);
+  }
+  if (files.has("edge_index.npy") || files.has("edges.npy") || files.has("adj_indptr.npy")) return ArraySet(files, "");
+  if (archives.size() == 1) return ArraySet(files, archives.front());
+  throw InputError(options.input.string(), "",
+                   "holds " + std::to_string(archives.size()) + " .npz files and no edge_index.npy: expected one set");
 }
 
 }  // namespace
 
-NpySource::NpySource(const ImportOptions& options) : arrays_(options.input) {
+NpySource::NpySource(const ImportOptions& options)
+    : arrays_(open_arrays(options)), zero_nan_(options.zero_nan_features), means_budget_(options.memory) {
   facts_.name = plain_name(options.input);
   if (arrays_.has("edge_index")) {
     open_plain();
@@ -56,6 +72,10 @@ NpySource::NpySource(const ImportOptions& options) : arrays_(options.input) {
     open_heterophilous();
   } else if (arrays_.has("adj_indptr") && arrays_.has("adj_indices")) {
     open_gnn_benchmark();
+  } else if (arrays_.has("adj_matrix")) {
+    arrays_.fail("adj_matrix", "",
+                 "is a pickled Python object, which is not read: save its parts as adj_data, adj_indices, adj_indptr, "
+                 "adj_shape (scipy's m.data, m.indices, m.indptr, m.shape), those of the features as attr_*");
   } else {
     throw InputError(options.input.string(), "",
                      "holds no graph: expected the array edge_index, or edges, or adj_indptr and adj_indices");
@@ -65,6 +85,7 @@ NpySource::NpySource(const ImportOptions& options) : arrays_(options.input) {
                      "has " + std::to_string(facts_.nodes) + " nodes: at most 2^32 - 2 fit");
   }
   choose_weights();
+  choose_edge_features(options);
   find_splits(options);
 }
 
@@ -117,101 +138,13 @@ void NpySource::open_heterophilous() {
   facts_.feature_place = arrays_.place(feature_key_);
 }
 
-namespace {
-
-// (rows, columns) of a CSR matrix stored under `prefix`.
-std::pair<std::uint64_t, std::uint64_t> csr_shape(const ArraySet& arrays, const std::string& prefix) {
-  NpyReader reader = arrays.open(prefix + "_shape");
-  std::int64_t shape[2] = {0, 0};
-  if (reader.header().elements() != 2) arrays.fail(prefix + "_shape", "", "expected two numbers");
-  reader.read_as_int64(shape);
-  if (shape[0] <= 0 || shape[1] <= 0) arrays.fail(prefix + "_shape", "", "expected positive sizes");
-  const std::uint64_t rows = arrays.open(prefix + "_indptr").header().elements();
-  if (rows != static_cast<std::uint64_t>(shape[0]) + 1) {
-    arrays.fail(prefix + "_indptr", "",
-                "has " + std::to_string(rows) + " elements, expected " + std::to_string(shape[0] + 1));
-  }
-  return {static_cast<std::uint64_t>(shape[0]), static_cast<std::uint64_t>(shape[1])};
-}
-
-// Walks over a CSR matrix: row(i) is called with the column indices of each row in turn.
-class CsrWalker {
- public:
-  CsrWalker(const ArraySet& arrays, std::string prefix, std::uint64_t columns, bool values)
-      : arrays_(arrays),
-        prefix_(std::move(prefix)),
-        columns_(columns),
-        offsets_(arrays.open(prefix_ + "_indptr")),
-        indices_(arrays.open(prefix_ + "_indices")),
-        entries_(indices_.header().elements()) {
-    if (values) values_.emplace(arrays.open(prefix_ + "_data"));
-    if (values && values_->header().elements() != entries_) {
-      arrays.fail(prefix_ + "_data", "", "has another length than " + prefix_ + "_indices");
-    }
-    if (next_offset() != 0) arrays.fail(prefix_ + "_indptr", "element 0", "expected 0");
-  }
-
-  void next_row() {
-    const std::int64_t end = next_offset();
-    if (end < begin_ || static_cast<std::uint64_t>(end) > entries_) {
-      arrays_.fail(
-          prefix_ + "_indptr", "element " + std::to_string(taken_ - 1),
-          "is " + std::to_string(end) + ", expected " + std::to_string(begin_) + " to " + std::to_string(entries_));
-    }
-    columns_of_row.resize(static_cast<std::size_t>(end - begin_));
-    indices_.read_as_int64(columns_of_row);
-    if (values_) {
-      values_of_row.resize(columns_of_row.size());
-      values_->read_as_float(values_of_row);
-    }
-    for (const std::int64_t column : columns_of_row) {
-      if (column >= 0 && static_cast<std::uint64_t>(column) < columns_) continue;
-      arrays_.fail(prefix_ + "_indices", "row " + std::to_string(taken_ - 2),
-                   "column " + std::to_string(column) + " is not in [0, " + std::to_string(columns_) + ")");
-    }
-    begin_ = end;
-  }
-  void finish() const {
-    if (static_cast<std::uint64_t>(begin_) != entries_) {
-      arrays_.fail(prefix_ + "_indptr", "last element",
-                   "is " + std::to_string(begin_) + ", expected " + std::to_string(entries_));
-    }
-  }
-
-  std::vector<std::int64_t> columns_of_row;
-  std::vector<float> values_of_row;
-
- private:
-  std::int64_t next_offset() {
-    if (at_ == block_.size()) {
-      block_.resize(std::min<std::uint64_t>(offsets_.remaining(), 1 << 16));
-      offsets_.read_as_int64(block_);
-      at_ = 0;
-    }
-    ++taken_;
-    return block_[at_++];
-  }
-  const ArraySet& arrays_;
-  std::string prefix_;
-  std::uint64_t columns_;
-  NpyReader offsets_, indices_;
-  std::optional<NpyReader> values_;
-  std::uint64_t entries_;
-  std::vector<std::int64_t> block_;
-  std::size_t at_ = 0;
-  std::uint64_t taken_ = 0;  // offsets
-  std::int64_t begin_ = 0;
-};
-
-}  // namespace
-
 void NpySource::open_gnn_benchmark() {
-  const auto [rows, columns] = csr_shape(arrays_, "adj");
+  const auto [rows, columns] = csr_shape(arrays_, "adj_");
   if (rows != columns) arrays_.fail("adj_shape", "", "the adjacency matrix is not square");
   facts_.nodes = rows;
   facts_.edges = arrays_.open("adj_indices").header().elements();
   if (arrays_.has("attr_indptr")) {
-    const auto [nodes, features] = csr_shape(arrays_, "attr");
+    const auto [nodes, features] = csr_shape(arrays_, "attr_");
     agree(arrays_, "attr_shape", nodes, facts_.nodes);
     facts_.feature_dim = features;
     facts_.feature_place = arrays_.place("attr_data");
@@ -243,6 +176,21 @@ void NpySource::choose_weights() {
     facts_.weighted = true;
     return;
   }
+}
+
+void NpySource::choose_edge_features(const ImportOptions& options) {
+  const std::string key = arrays_.has("edge_feat") ? "edge_feat" : "edge_attr";
+  const bool found = edge_key_ == "edge_index" && arrays_.has(key);
+  if (!options.edge_feature_means) {
+    if (found) facts_.notes.push_back("edge features are left out" + std::string(kMeansHint));
+    return;
+  }
+  require_edge_features(facts_, found);
+  edge_feature_key_ = key;
+  both_ways_ = facts_.each_once || options.undirected;
+  facts_.feature_dim = edge_feature_columns(arrays_, key, facts_.edges);
+  facts_.feature_place = arrays_.place(key);
+  facts_.held_bytes = EdgeFeatureMeans::bytes(facts_.nodes, facts_.feature_dim);
 }
 
 void NpySource::find_splits(const ImportOptions& options) {
@@ -282,28 +230,13 @@ void NpySource::find_splits(const ImportOptions& options) {
   if (tables) facts_.split += "-" + std::to_string(split_index_);
 }
 
-void NpySource::read_csr_edges(MemoryBudget& budget, const EdgeSink& sink) const {
-  CsrWalker walker(arrays_, "adj", facts_.nodes, !weight_key_.empty());
-  const Reservation charge = budget.reserve(std::uint64_t{4} << 20, "a block of edges");
-  std::vector<EdgePair> pairs;
-  for (std::uint64_t row = 0; row < facts_.nodes; ++row) {
-    walker.next_row();
-    pairs.clear();
-    for (const std::int64_t column : walker.columns_of_row) {
-      pairs.push_back({static_cast<NodeId>(row), static_cast<NodeId>(column)});
-    }
-    if (!pairs.empty()) sink(pairs, walker.values_of_row);
-  }
-  walker.finish();
-}
-
 void NpySource::read_edges(MemoryBudget& budget, const EdgeSink& sink) {
-  if (edge_key_.empty()) return read_csr_edges(budget, sink);
+  if (edge_key_.empty()) return read_csr_edges(arrays_, "adj_", facts_.nodes, !weight_key_.empty(), budget, sink);
   read_edge_arrays(arrays_, edge_key_, weight_key_, facts_.nodes, budget, sink);
 }
 
 void NpySource::read_csr_features(MemoryBudget& budget, const RowSink& sink) const {
-  CsrWalker walker(arrays_, "attr", facts_.feature_dim, true);
+  CsrWalker walker(arrays_, "attr_", facts_.feature_dim, true);
   const std::size_t columns = facts_.feature_dim;
   const std::size_t capacity = rows_per_block(columns);
   const Array<float> block(budget, capacity * columns, "a block of features");
@@ -312,8 +245,10 @@ void NpySource::read_csr_features(MemoryBudget& budget, const RowSink& sink) con
     std::fill_n(block.data(), rows * columns, 0.0f);
     for (std::size_t r = 0; r < rows; ++r) {
       walker.next_row();
-      for (std::size_t i = 0; i < walker.columns_of_row.size(); ++i) {
-        block[r * columns + static_cast<std::size_t>(walker.columns_of_row[i])] += walker.values_of_row[i];
+      while (walker.next_block()) {
+        for (std::size_t i = 0; i < walker.columns_of_block.size(); ++i) {
+          block[r * columns + static_cast<std::size_t>(walker.columns_of_block[i])] += walker.values_of_block[i];
+        }
       }
     }
     sink(first, {block.data(), rows, columns});
@@ -324,6 +259,12 @@ void NpySource::read_csr_features(MemoryBudget& budget, const RowSink& sink) con
 void NpySource::read_features(MemoryBudget& budget, const RowSink& sink) {
   if (facts_.feature_dim == 0) return;
   if (csr_features_) return read_csr_features(budget, sink);
+  if (!edge_feature_key_.empty()) {
+    if (!means_) {
+      means_ = average_edge_array(*this, both_ways_, arrays_, edge_feature_key_, zero_nan_, means_budget_, budget);
+    }
+    return means_->read(budget, sink);
+  }
   read_feature_array(arrays_, feature_key_, facts_.nodes, budget, sink);
 }
 
@@ -342,7 +283,7 @@ std::vector<ImportedSplit> NpySource::read_splits() {
 
 std::vector<fs::path> NpySource::files() const {
   std::vector<std::string> keys;
-  for (const std::string& key : {edge_key_, feature_key_, label_key_, weight_key_}) {
+  for (const std::string& key : {edge_key_, feature_key_, label_key_, weight_key_, edge_feature_key_}) {
     if (!key.empty()) keys.push_back(key);
   }
   if (edge_key_.empty()) keys.insert(keys.end(), {"adj_indptr", "adj_indices", "adj_shape"});

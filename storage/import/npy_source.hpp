@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "storage/import/edge_features.hpp"
 #include "storage/import/npy_arrays.hpp"
 #include "storage/import/source.hpp"
 
@@ -29,16 +30,20 @@ class NpySource final : public GraphSource {
   void open_heterophilous();
   void open_gnn_benchmark();
   void choose_weights();
+  void choose_edge_features(const ImportOptions& options);
   void find_splits(const ImportOptions& options);
-  void read_csr_edges(MemoryBudget& budget, const EdgeSink& sink) const;
   void read_csr_features(MemoryBudget& budget, const RowSink& sink) const;
 
   ArraySet arrays_;
   SourceFacts facts_;
-  std::string edge_key_;     // empty: adj_* (CSR)
-  std::string feature_key_;  // empty: attr_* (CSR) or none
-  std::string label_key_;    // empty: none
-  std::string weight_key_;   // empty: none
+  std::string edge_key_;          // empty: adj_* (CSR)
+  std::string feature_key_;       // empty: attr_* (CSR) or none
+  std::string label_key_;         // empty: none
+  std::string weight_key_;        // empty: none
+  std::string edge_feature_key_;  // empty: none, or left out
+  bool both_ways_ = false, zero_nan_ = false;
+  MemoryBudget means_budget_;  // of the means, which are held once they were asked for
+  std::optional<EdgeFeatureMeans> means_;
   bool csr_features_ = false;
   std::optional<ArraySet> split_arrays_;  // where the splits are: arrays_, or the set --split names
   std::vector<std::pair<std::string, std::string>> split_keys_;  // name, key

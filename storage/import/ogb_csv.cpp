@@ -10,51 +10,53 @@
 namespace strata {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr std::size_t kEdgesPerBlock = std::size_t{1} << 18;
+constexpr std::size_t kLongestLine = std::size_t{1} << 27;  // of features
 
-void require_file(const fs::path& path) {
-  if (!fs::exists(path)) throw InputError(path.string(), "", "the set lacks this file");
+void require_file(const InputFile& file) {
+  if (!file.exists()) throw InputError(file.place(), "", "the set lacks this file");
 }
 
-std::uint64_t columns_of(const fs::path& path) {
-  LineReader lines(open_text_source(path));
+std::uint64_t columns_of(const InputFile& file) {
+  LineReader lines(file.open_text(), kLongestLine);
   if (!lines.next()) return 0;
   return count_fields(lines.line());
 }
 
-[[noreturn]] void wrong_count(const fs::path& path, std::uint64_t found, std::uint64_t expected,
+[[noreturn]] void wrong_count(const InputFile& file, std::uint64_t found, std::uint64_t expected,
                               const char* listed_in) {
   throw InputError(
-      path.string(), "line " + std::to_string(found),
+      file.place(), "line " + std::to_string(found),
       "the file has " + std::to_string(found) + " lines, but " + listed_in + " says " + std::to_string(expected));
 }
 
 }  // namespace
 
-OgbCsvSource::OgbCsvSource(const ImportOptions& options, fs::path directory)
-    : OgbSource(options, std::move(directory)) {
+OgbCsvSource::OgbCsvSource(const ImportOptions& options, InputFiles files) : OgbSource(options, std::move(files)) {
   for (const char* file : {"edge.csv.gz", "num-node-list.csv.gz", "num-edge-list.csv.gz"}) {
     require_file(raw(file));
     raw_files_.push_back(raw(file));
   }
   facts_.nodes = read_single_count(raw("num-node-list.csv.gz"));
   facts_.edges = read_single_count(raw("num-edge-list.csv.gz"));
-  const fs::path features = raw("node-feat.csv.gz");
-  if (fs::exists(features)) {
+  const InputFile features = raw("node-feat.csv.gz");
+  if (features.exists()) {
     facts_.feature_dim = columns_of(features);
-    facts_.feature_place = features.string();
+    facts_.feature_place = features.place();
     raw_files_.push_back(features);
   } else if (entry_ && entry_->has_node_features) {
-    throw InputError(features.string(), "", "the set lacks this file, but " + entry_->origin + " says it has features");
+    throw InputError(features.place(), "", "the set lacks this file, but " + entry_->origin + " says it has features");
   }
-  if (fs::exists(raw("node-label.csv.gz"))) raw_files_.push_back(raw("node-label.csv.gz"));
+  const InputFile edge_features = raw("edge-feat.csv.gz");
+  const bool found = edge_features.exists();
+  announce_edge_features(options, found, found ? columns_of(edge_features) : 0, edge_features.place());
+  if (edge_means_) raw_files_.push_back(edge_features);
+  if (raw("node-label.csv.gz").exists()) raw_files_.push_back(raw("node-label.csv.gz"));
 }
 
 void OgbCsvSource::read_edges(MemoryBudget& budget, const EdgeSink& sink) {
-  const fs::path path = raw("edge.csv.gz");
-  LineReader lines(open_text_source(path));
+  const InputFile path = raw("edge.csv.gz");
+  LineReader lines(path.open_text());
   const Array<EdgePair> block(budget, kEdgesPerBlock, "a block of edges");
   std::size_t filled = 0;
   std::uint64_t count = 0;
@@ -85,8 +87,9 @@ void OgbCsvSource::read_edges(MemoryBudget& budget, const EdgeSink& sink) {
 
 void OgbCsvSource::read_features(MemoryBudget& budget, const RowSink& sink) {
   if (facts_.feature_dim == 0) return;
-  const fs::path path = raw("node-feat.csv.gz");
-  LineReader lines(open_text_source(path), std::size_t{1} << 27);
+  if (edge_means_) return read_edge_means(budget, sink);
+  const InputFile path = raw("node-feat.csv.gz");
+  LineReader lines(path.open_text(), kLongestLine);
   const std::size_t columns = facts_.feature_dim;
   const std::size_t capacity = rows_per_block(columns);
   const Array<float> block(budget, capacity * columns, "a block of features");
@@ -110,11 +113,37 @@ void OgbCsvSource::read_features(MemoryBudget& budget, const RowSink& sink) {
   if (filled != 0) sink(row - filled, {block.data(), filled, columns});
 }
 
+void OgbCsvSource::read_edge_means(MemoryBudget& budget, const RowSink& sink) {
+  if (!means_) {
+    const InputFile file = raw("edge-feat.csv.gz");
+    LineReader lines(file.open_text());
+    const std::size_t columns = facts_.feature_dim;
+    std::uint64_t rows = 0;
+    const auto next_line = [&] {
+      while (lines.next()) {
+        if (!lines.line().empty()) return true;
+      }
+      return false;
+    };
+    means_ = average_edge_features(*this, both_ways_, means_budget_, budget, [&](std::span<float> row) {
+      if (!next_line()) wrong_count(file, rows, facts_.edges, "num-edge-list.csv.gz");
+      ++rows;
+      CsvFields fields(lines);
+      for (float& value : row) value = fields.next_float();
+      fields.require_end(columns);
+      require_finite(row, zero_nan_, [&lines](const std::string& what) { lines.fail(what); });
+    });
+    if (next_line())
+      lines.fail("more rows than the " + std::to_string(facts_.edges) + " edges of num-edge-list.csv.gz");
+  }
+  means_->read(budget, sink);
+}
+
 ImportedLabels OgbCsvSource::read_labels(MemoryBudget& budget) {
-  const fs::path path = raw("node-label.csv.gz");
-  if (!fs::exists(path)) return {};
+  const InputFile path = raw("node-label.csv.gz");
+  if (!path.exists()) return {};
   const std::size_t columns = columns_of(path);
-  LineReader lines(open_text_source(path));
+  LineReader lines(path.open_text());
   LabelBuilder builder(budget, facts_.nodes, columns, columns > 1 ? 0 : known_classes(),
                        [&lines](std::uint64_t, const std::string& what) { lines.fail(what); });
   std::vector<float> values(columns);

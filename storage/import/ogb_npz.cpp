@@ -9,8 +9,6 @@
 namespace strata {
 namespace {
 
-namespace fs = std::filesystem;
-
 std::uint64_t single_count(const ArraySet& arrays, const std::string& key) {
   NpyReader reader = arrays.open(key);
   if (reader.header().elements() != 1) {
@@ -24,24 +22,23 @@ std::uint64_t single_count(const ArraySet& arrays, const std::string& key) {
   return static_cast<std::uint64_t>(value);
 }
 
-void check_keys(const NpzArchive& archive) {
+void check_keys(const ArraySet& data) {
   for (const char* key : {"edge_index", "num_nodes_list", "num_edges_list"}) {
-    if (!archive.has_array(key)) throw InputError(archive.path(), "", "lacks the array " + std::string(key));
+    if (!data.has(key)) throw InputError(data.path().string(), "", "lacks the array " + std::string(key));
   }
-  for (const ZipMember& member : archive.members()) {
-    const std::string& name = member.name;
+  for (const std::string& name : data.members()) {
     const bool known = name == "edge_index.npy" || name == "num_nodes_list.npy" || name == "num_edges_list.npy" ||
                        name.rfind("node_", 0) == 0 || name.rfind("edge_", 0) == 0;
-    if (!known) throw InputError(archive.path(), "member " + name, "is not part of OGB's layout");
+    if (!known) throw InputError(data.path().string(), "member " + name, "is not part of OGB's layout");
   }
 }
 
 }  // namespace
 
-OgbNpzSource::OgbNpzSource(const ImportOptions& options, fs::path directory)
-    : OgbSource(options, std::move(directory)) {
-  check_keys(NpzArchive(raw("data.npz")));
-  const ArraySet data(raw("data.npz"));
+OgbNpzSource::OgbNpzSource(const ImportOptions& options, InputFiles files)
+    : OgbSource(options, std::move(files)), data_(files_, "raw/data.npz") {
+  const ArraySet& data = data_;
+  check_keys(data);
   if (entry_ && entry_->add_inverse_edge) {
     throw InputError(entry_->origin, "", "asks for add_inverse_edge, which OGB does not allow for binary sets");
   }
@@ -56,28 +53,32 @@ OgbNpzSource::OgbNpzSource(const ImportOptions& options, fs::path directory)
     facts_.feature_dim = feature_columns(data, "node_feat", facts_.nodes);
     facts_.feature_place = data.place("node_feat");
   } else if (entry_ && entry_->has_node_features) {
-    throw InputError(raw("data.npz").string(), "", "lacks node_feat, but " + entry_->origin + " says it has features");
+    throw InputError(raw("data.npz").place(), "", "lacks node_feat, but " + entry_->origin + " says it has features");
   }
+  const bool found = data.has("edge_feat");
+  announce_edge_features(options, found, found ? edge_feature_columns(data, "edge_feat", facts_.edges) : 0,
+                         data.place("edge_feat"));
   raw_files_.push_back(raw("data.npz"));
-  if (fs::exists(raw("node-label.npz"))) raw_files_.push_back(raw("node-label.npz"));
+  if (raw("node-label.npz").exists()) raw_files_.push_back(raw("node-label.npz"));
 }
 
 void OgbNpzSource::read_edges(MemoryBudget& budget, const EdgeSink& sink) {
   // nodes 0 would mean "unknown" below; a graph without nodes and with edges is refused by the id check instead.
-  if (facts_.edges != 0 && facts_.nodes == 0) throw InputError(raw("data.npz").string(), "", "has edges but no nodes");
-  read_edge_arrays(ArraySet(raw("data.npz")), "edge_index", "", facts_.nodes, budget, sink);
+  if (facts_.edges != 0 && facts_.nodes == 0) throw InputError(raw("data.npz").place(), "", "has edges but no nodes");
+  read_edge_arrays(data_, "edge_index", "", facts_.nodes, budget, sink);
 }
 
 void OgbNpzSource::read_features(MemoryBudget& budget, const RowSink& sink) {
   if (facts_.feature_dim == 0) return;
-  read_feature_array(ArraySet(raw("data.npz")), "node_feat", facts_.nodes, budget, sink);
+  if (!edge_means_) return read_feature_array(data_, "node_feat", facts_.nodes, budget, sink);
+  if (!means_) means_ = average_edge_array(*this, both_ways_, data_, "edge_feat", zero_nan_, means_budget_, budget);
+  means_->read(budget, sink);
 }
 
 ImportedLabels OgbNpzSource::read_labels(MemoryBudget& budget) {
-  const fs::path path = raw("node-label.npz");
-  if (!fs::exists(path)) return {};
-  const ArraySet arrays(path);
-  if (!arrays.has("node_label")) throw InputError(path.string(), "", "lacks the array node_label");
+  if (!raw("node-label.npz").exists()) return {};
+  const ArraySet arrays(files_, "raw/node-label.npz");
+  if (!arrays.has("node_label")) throw InputError(arrays.path().string(), "", "lacks the array node_label");
   return finish_labels(read_label_array(arrays, "node_label", facts_.nodes, known_classes(), budget));
 }
 

@@ -13,7 +13,7 @@
 
 namespace strata {
 
-enum class SourceKind : std::uint8_t { ogb, npy, synthetic };
+enum class SourceKind : std::uint8_t { ogb, npy, snap, graphsaint, mag240m, synthetic };
 enum class Partitioner : std::uint8_t { automatic, metis, random, none };
 enum class FeatureNorm : std::uint8_t { none, row, standard };
 
@@ -55,10 +55,12 @@ struct ImportOptions {
   Codec feature_codec = Codec::fp32;
   int zstd_level = 0;  // 0: no compression
   FeatureNorm feature_norm = FeatureNorm::none;
-  bool zero_nan_features = false;  // instead of refusing the source
-  std::string split;               // empty: the source's own choice; "random": drawn among the labelled nodes
+  bool zero_nan_features = false;   // instead of refusing the source
+  bool edge_feature_means = false;  // as node features
+  std::string split;                // empty: the source's own choice; "random": drawn among the labelled nodes
   std::optional<std::uint64_t> split_index;
   SplitFractions split_fractions = {0.6, 0.2, 0.2};
+  std::filesystem::path labels, features;  // snap: files beside the edge list; empty: found or none
   bool verify = false;
   bool force = false;
   std::uint64_t seed = 1;

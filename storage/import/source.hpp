@@ -29,11 +29,13 @@ struct SourceFacts {
   std::uint64_t edges = 0;  // rows of the edge table
   bool each_once = false;   // the set is undirected and stores one direction of each edge: the other is added
   bool weighted = false;
-  std::uint64_t feature_dim = 0;  // 0: no features
-  std::string feature_place;      // file and member, for messages
-  std::string metric;             // empty: by the task
-  std::string split;              // name of the chosen split, for the report; empty: none
-  bool random_split = false;      // drawn among the labelled nodes; read_splits() gives nothing
+  std::uint64_t feature_dim = 0;   // 0: no features
+  std::string feature_place;       // file and member, for messages
+  std::string metric;              // empty: by the task
+  std::string split;               // name of the chosen split, for the report; empty: none
+  bool random_split = false;       // drawn among the labelled nodes; read_splits() gives nothing
+  std::uint64_t held_bytes = 0;    // memory the source holds as long as it lives
+  std::vector<std::string> notes;  // what the user should know: what is left out, how things were taken
 };
 
 // In original numbering. multiclass: `classes_of` N values, kUnlabelled where none. multilabel: as Labels of store.hpp.
@@ -45,6 +47,7 @@ struct ImportedLabels {
   Array<std::uint8_t> targets;
   Array<std::uint8_t> labelled;
   std::size_t target_stride = 0;
+  std::vector<std::string> class_names;  // by class; empty: the source counts them from 0 itself
 
   [[nodiscard]] bool is_labelled(NodeId node) const {
     if (task == Task::multiclass) return classes_of[node] >= 0;
@@ -77,14 +80,22 @@ class GraphSource {
   virtual void read_features(MemoryBudget& budget, const RowSink& sink) = 0;
   [[nodiscard]] virtual ImportedLabels read_labels(MemoryBudget& budget) = 0;
   [[nodiscard]] virtual std::vector<ImportedSplit> read_splits() = 0;
+  // The ids of the source's own files, by original number; empty: they are 0..N-1.
+  [[nodiscard]] virtual Array<std::uint64_t> external_ids(MemoryBudget& budget);
   // What was or will be read, for checksums; empty for generated graphs.
   [[nodiscard]] virtual std::vector<std::filesystem::path> files() const = 0;
 };
 
 [[nodiscard]] std::unique_ptr<GraphSource> open_ogb_source(const ImportOptions& options);
 [[nodiscard]] std::unique_ptr<GraphSource> open_npy_source(const ImportOptions& options);
+[[nodiscard]] std::unique_ptr<GraphSource> open_snap_source(const ImportOptions& options);
+[[nodiscard]] std::unique_ptr<GraphSource> open_graphsaint_source(const ImportOptions& options);  // GraphSAGE's too
+[[nodiscard]] std::unique_ptr<GraphSource> open_mag240m_source(const ImportOptions& options);
 [[nodiscard]] std::unique_ptr<GraphSource> open_synthetic_source(const ImportOptions& options);
 [[nodiscard]] std::unique_ptr<GraphSource> open_source(const ImportOptions& options);
+
+// Where a reader may unpack what it cannot read in place.
+[[nodiscard]] std::filesystem::path scratch_folder(const ImportOptions& options);
 
 // Rows of features handed over at a time: a few MiB, whatever the width.
 [[nodiscard]] std::size_t rows_per_block(std::uint64_t feature_dim);

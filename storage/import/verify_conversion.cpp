@@ -45,6 +45,7 @@ class Verifier {
   std::string run() {
     check_edges(Direction::in);
     if (!store_.info().undirected && store_.info().has_reverse) check_edges(Direction::out);
+    check_external_ids();
     check_labels();
     check_splits();
     const std::uint64_t rows = verify_features(source_, options_, store_, original_.span(), training_, budget_);
@@ -64,6 +65,7 @@ class Verifier {
   void check_edges(Direction direction);
   Sums sum_source(Direction direction, std::size_t bucket, std::span<std::uint32_t> degrees);
   std::vector<Sums> sum_store(Direction direction, std::span<std::uint32_t> degrees);
+  void check_external_ids();
   void check_labels();
   void check_splits();
   void begin(const char* stage, std::uint64_t total) {
@@ -162,6 +164,17 @@ void Verifier::check_edges(Direction direction) {
     }
   }
   end();
+}
+
+void Verifier::check_external_ids() {
+  const Array<std::uint64_t> expected = source_.external_ids(budget_), found = store_.external_ids(budget_);
+  if (expected.size() != found.size()) {
+    differ("external ids", std::to_string(expected.size()), std::to_string(found.size()));
+  }
+  const auto other = std::mismatch(expected.begin(), expected.end(), found.begin());
+  if (other.first == expected.end()) return;
+  differ("external id " + std::to_string(other.first - expected.begin()), std::to_string(*other.first),
+         std::to_string(*other.second));
 }
 
 void Verifier::check_labels() {

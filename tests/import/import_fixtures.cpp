@@ -1,9 +1,12 @@
 #include "tests/import/import_fixtures.hpp"
 
+#include <sys/wait.h>
 #include <zlib.h>
+#include <zstd.h>
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <sstream>
@@ -51,17 +54,54 @@ void put(std::string& to, std::uint64_t value, int bytes) {
 
 }  // namespace
 
-void write_zip(const fs::path& path, const std::map<std::string, std::string>& members) {
+namespace {
+
+std::string raw_deflated(const std::string& data) {
+  z_stream stream{};
+  deflateInit2(&stream, 9, Z_DEFLATED, -15, 9, Z_DEFAULT_STRATEGY);
+  std::string packed(deflateBound(&stream, data.size()), 0);
+  std::string input = data;
+  stream.next_in = reinterpret_cast<Bytef*>(input.data());
+  stream.avail_in = static_cast<uInt>(input.size());
+  stream.next_out = reinterpret_cast<Bytef*>(packed.data());
+  stream.avail_out = static_cast<uInt>(packed.size());
+  deflate(&stream, Z_FINISH);
+  packed.resize(stream.total_out);
+  deflateEnd(&stream);
+  return packed;
+}
+
+}  // namespace
+
+std::string zstd_bytes(const std::string& text) {
+  ZSTD_CCtx* const context = ZSTD_createCCtx();
+  ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1);
+  std::string packed(ZSTD_compressBound(text.size()), 0);
+  packed.resize(ZSTD_compress2(context, packed.data(), packed.size(), text.data(), text.size()));
+  ZSTD_freeCCtx(context);
+  return packed;
+}
+
+void write_zip(const fs::path& path, const std::map<std::string, std::string>& members, bool deflated) {
   std::string archive, directory;
   for (const auto& [name, data] : members) {
     const auto crc = crc32(0, reinterpret_cast<const Bytef*>(data.data()), static_cast<uInt>(data.size()));
+    const std::string stored = deflated ? raw_deflated(data) : data;
+    const std::uint64_t method = deflated ? 8 : 0;
     std::string common;  // version needed .. extra length, the part both headers share
-    for (const auto& [value, bytes] : std::vector<std::pair<std::uint64_t, int>>{
-             {20, 2}, {0, 2}, {0, 2}, {0, 4}, {crc, 4}, {data.size(), 4}, {data.size(), 4}, {name.size(), 2}, {0, 2}}) {
+    for (const auto& [value, bytes] : std::vector<std::pair<std::uint64_t, int>>{{20, 2},
+                                                                                 {0, 2},
+                                                                                 {method, 2},
+                                                                                 {0, 4},
+                                                                                 {crc, 4},
+                                                                                 {stored.size(), 4},
+                                                                                 {data.size(), 4},
+                                                                                 {name.size(), 2},
+                                                                                 {0, 2}}) {
       put(common, value, bytes);
     }
     const std::size_t offset = archive.size();
-    archive += "PK\x03\x04" + common + name + data;
+    archive += "PK\x03\x04" + common + name + stored;
     directory += "PK\x01\x02";
     put(directory, 20, 2);
     directory += common;
@@ -246,6 +286,42 @@ std::map<std::string, std::string> store_bytes(const fs::path& store) {
     files[name] = std::string((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
   }
   return files;
+}
+
+std::map<std::string, std::string> file_contents(const fs::path& folder) {
+  std::map<std::string, std::string> contents;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+    std::ifstream file(entry.path(), std::ios::binary);
+    if (!entry.is_regular_file()) continue;
+    contents[entry.path().filename().string()] =
+        std::string((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  }
+  return contents;
+}
+
+namespace {
+
+std::string content(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+}  // namespace
+
+bool Outcome::one_line() const {
+  return std::count(err.begin(), err.end(), '\n') == 1 && err.rfind("strata-convert: ", 0) == 0;
+}
+
+Outcome run_tool(const TempDir& logs, const std::string& arguments, const std::string& environment) {
+  const fs::path out = logs / "out.txt", err = logs / "err.txt";
+  const std::string command =
+      environment + " '" STRATA_CONVERT_PROGRAM "' " + arguments + " >'" + out.string() + "' 2>'" + err.string() + "'";
+  const int status = std::system(command.c_str());
+  Outcome outcome;
+  outcome.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  outcome.out = content(out);
+  outcome.err = content(err);
+  return outcome;
 }
 
 std::vector<std::string> entries_of(const fs::path& folder) {

@@ -26,8 +26,11 @@ std::string npy_bytes(const std::string& type, const std::string& shape, const s
   return npy_bytes(type, shape, std::string(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)),
                    fortran);
 }
-// A zip archive with stored members.
-void write_zip(const std::filesystem::path& path, const std::map<std::string, std::string>& members);
+// A zip archive with stored or deflated members.
+void write_zip(const std::filesystem::path& path, const std::map<std::string, std::string>& members,
+               bool deflated = false);
+// One zstd frame with a checksum.
+std::string zstd_bytes(const std::string& text);
 
 // A graph of 6 nodes with a self-loop, a repeated edge and a reciprocal pair.
 //   table: 0-1, 1-2, 2-0, 3-4, 4-3, 3-4, 5-5
@@ -80,7 +83,20 @@ std::map<std::string, std::string> store_bytes(const std::filesystem::path& stor
 template <class Failure>
 std::string failing(const ImportOptions& options);
 
+// Files right in a folder, by name.
+std::map<std::string, std::string> file_contents(const std::filesystem::path& folder);
+
 [[nodiscard]] std::vector<std::string> entries_of(const std::filesystem::path& folder);
+
+// What a run of strata-convert came to.
+struct Outcome {
+  int status = -1;  // 128 + signal when killed
+  std::string out, err;
+  [[nodiscard]] bool one_line() const;  // one line on stderr, by strata-convert
+  [[nodiscard]] bool says(const std::string& text) const { return err.find(text) != std::string::npos; }
+};
+// `environment`: "NAME=value" or empty. `arguments`: as typed in a shell. Its output goes through files in `logs`.
+Outcome run_tool(const TempDir& logs, const std::string& arguments, const std::string& environment = "");
 
 template <class Failure>
 std::string failing(const ImportOptions& options) {

@@ -42,6 +42,21 @@ constexpr Expected kSets[] = {
     {SourceKind::npy, "npz-plain/dblp.npz", 17716, 2 * 52867, 1639, 4, 0, 0, 0, 0, "accuracy", false},
     {SourceKind::npy, "heterophilous-npz/chameleon_directed.npz", 2277, 36101, 2325, 5, 0, 1092, 729, 456, "accuracy",
      false},
+    {SourceKind::npy, "heterophilous-npz/wisconsin.npz", 251, 2 * 450, 1703, 5, 0, 120, 80, 51, "accuracy", false},
+    {SourceKind::mag240m, "mag240m-layout", 2995, 8416, 2879, 7, 1495, 1200, 300, 300, "accuracy", false},
+    {SourceKind::snap, "snap-ca-GrQc", 5242, 28980, 0, 0, 5242, 0, 0, 0, "accuracy", false},
+    {SourceKind::snap, "snap-ca-HepTh/ca-HepTh.txt.gz", 9877, 51971, 0, 0, 9877, 0, 0, 0, "accuracy", false},
+    {SourceKind::snap, "snap-ego-facebook", 4039, 2 * 88234, 0, 0, 4039, 0, 0, 0, "accuracy", true},
+    {SourceKind::snap, "snap-email-Enron", 36692, 367662, 0, 0, 36692, 0, 0, 0, "accuracy", false},
+    {SourceKind::snap, "snap-email-Eu-core", 1005, 25571, 0, 42, 0, 0, 0, 0, "accuracy", false},
+    {SourceKind::snap, "snap-soc-Epinions1", 75879, 508837, 0, 0, 75879, 0, 0, 0, "accuracy", false},
+    {SourceKind::snap, "snap-web-NotreDame", 325729, 1497134, 0, 0, 325729, 0, 0, 0, "accuracy", false},
+    {SourceKind::snap, "snap-wiki-Vote", 7115, 103689, 0, 0, 7115, 0, 0, 0, "accuracy", false},
+    {SourceKind::snap, "snap-more/soc-Slashdot0902.txt.gz", 82168, 948464, 0, 0, 82168, 0, 0, 0, "accuracy", false},
+    {SourceKind::snap, "snap-CollegeMsg", 1899, 20296, 0, 0, 1899, 0, 0, 0, "accuracy", false},
+    {SourceKind::snap, "blogcatalog-multilabel", 10312, 2 * 333983, 0, 39, 0, 0, 0, 0, "micro-f1", true},
+    {SourceKind::snap, "musae-github/git_web_ml.zip", 37700, 2 * 289003, 4005, 2, 0, 0, 0, 0, "accuracy", false},
+    {SourceKind::snap, "deezer-europe/deezer_europe.zip", 28281, 2 * 92752, 31241, 2, 0, 0, 0, 0, "accuracy", false},
 };
 
 void check_set(const fs::path& root, const Expected& expected) {

@@ -1,10 +1,5 @@
 // strata-convert as a user meets it: exit statuses, one line on stderr, nothing left behind.
 #include <doctest/doctest.h>
-#include <sys/wait.h>
-
-#include <algorithm>
-#include <cstdlib>
-#include <fstream>
 
 #include "tests/import/import_fixtures.hpp"
 
@@ -12,33 +7,6 @@ namespace strata::test {
 namespace {
 
 namespace fs = std::filesystem;
-
-struct Outcome {
-  int status = -1;  // 128 + signal when killed
-  std::string out, err;
-  [[nodiscard]] bool one_line() const {
-    return std::count(err.begin(), err.end(), '\n') == 1 && err.rfind("strata-convert: ", 0) == 0;
-  }
-  [[nodiscard]] bool says(const std::string& text) const { return err.find(text) != std::string::npos; }
-};
-
-std::string content(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
-
-// `environment`: "NAME=value" or empty. `arguments`: as typed in a shell.
-Outcome run_tool(const TempDir& logs, const std::string& arguments, const std::string& environment = "") {
-  const fs::path out = logs / "out.txt", err = logs / "err.txt";
-  const std::string command =
-      environment + " '" STRATA_CONVERT_PROGRAM "' " + arguments + " >'" + out.string() + "' 2>'" + err.string() + "'";
-  const int status = std::system(command.c_str());
-  Outcome outcome;
-  outcome.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  outcome.out = content(out);
-  outcome.err = content(err);
-  return outcome;
-}
 
 constexpr const char* kSmall = "--from synthetic --nodes 3000 --edges 20k --feature-dim 8 --quiet --output ";
 
@@ -64,7 +32,7 @@ TEST_CASE("strata-convert: wrong usage is status 2 and one line") {
   for (const std::string& arguments : std::vector<std::string>{"",
                                                                "--from ogb --output x",
                                                                "--from nonsense --output x --input y",
-                                                               "--from snap --output x --input y",
+                                                               "--from snap --output x --input y --split time",
                                                                "--from synthetic --nodes 10 --output x",
                                                                small + " --partitioner stream",
                                                                small + " --partitioner x",
