@@ -91,7 +91,7 @@ class Store {
   [[nodiscard]] Array<NodeId> original_ids(MemoryBudget& budget) const;                    // [reordered] -> original
   [[nodiscard]] Array<NodeId> reordered_ids(MemoryBudget& budget) const;                   // [original] -> reordered
 
-  // [original] -> id in the files that were converted; empty when those are 0..N-1.
+  // [original] -> id in the files that were converted, ascending; empty when those are 0..N-1.
   [[nodiscard]] Array<std::uint64_t> external_ids(MemoryBudget& budget) const;
 
   // STORE/derived/<key>: data computed later, each a directory with its own manifest, appearing atomically.

@@ -49,12 +49,17 @@ void fill_window(const RowSource& rows, std::span<const std::uint64_t> order, Ma
   }
 }
 
-void write_ids(const std::filesystem::path& path, std::span<const NodeId> ids) {
+// external: what the source's files call them; empty when that is their number.
+void write_ids(const std::filesystem::path& path, std::span<const NodeId> ids,
+               std::span<const std::uint64_t> external) {
   NpyWriter writer(path, npy_type<std::int64_t>(), {ids.size()});
   std::int64_t piece[1024];
   for (std::size_t first = 0; first < ids.size(); first += std::size(piece)) {
     const std::size_t count = std::min(std::size(piece), ids.size() - first);
-    std::copy_n(ids.begin() + static_cast<std::ptrdiff_t>(first), count, piece);
+    for (std::size_t i = 0; i < count; ++i) {
+      const NodeId id = ids[first + i];
+      piece[i] = external.empty() ? std::int64_t{id} : static_cast<std::int64_t>(external[id]);
+    }
     writer.append(std::span<const std::int64_t>(piece, count));
   }
   writer.commit();
@@ -81,7 +86,8 @@ void export_rows(const RowSource& rows, std::span<const NodeId> original_ids, co
     }
   }
   writer.commit();
-  write_ids(ids_path, original_ids);
+  const Array<std::uint64_t> external = store.external_ids(budget);
+  write_ids(ids_path, original_ids, external.span());
 }
 
 }  // namespace strata

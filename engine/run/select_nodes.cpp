@@ -38,13 +38,24 @@ Array<NodeId> nodes_of_splits(const std::vector<std::string>& names, const Store
   return sorted_unique(std::move(ids), count, budget);
 }
 
-NodeId checked_id(std::int64_t id, const Store& store, const std::string& path, const std::string& where) {
-  if (id < 0 || static_cast<std::uint64_t>(id) >= store.info().nodes) {
-    throw InputError(path, where,
-                     fmt::format("node {} does not exist: the store has {} nodes", id, store.info().nodes));
+// What the source's files call a node -> its original number.
+class NamedNodes {
+ public:
+  NamedNodes(const Store& store, MemoryBudget& budget)
+      : nodes_(store.info().nodes), external_(store.external_ids(budget)) {}
+
+  [[nodiscard]] NodeId find(std::int64_t id, const std::string& path, const std::string& where) const {
+    const auto wanted = static_cast<std::uint64_t>(id);
+    if (external_.empty() && wanted < nodes_) return static_cast<NodeId>(wanted);
+    const auto found = std::lower_bound(external_.begin(), external_.end(), wanted);
+    if (found != external_.end() && *found == wanted) return static_cast<NodeId>(found - external_.begin());
+    throw InputError(path, where, fmt::format("node {} does not exist: the store has {} nodes", id, nodes_));
   }
-  return static_cast<NodeId>(id);
-}
+
+ private:
+  std::uint64_t nodes_;
+  Array<std::uint64_t> external_;  // ascending
+};
 
 bool is_npy(const std::filesystem::path& path) {
   std::byte magic[6];
@@ -52,7 +63,7 @@ bool is_npy(const std::filesystem::path& path) {
          std::equal(magic + 1, magic + 6, reinterpret_cast<const std::byte*>("NUMPY"));
 }
 
-std::vector<NodeId> ids_of_npy(const std::filesystem::path& path, const Store& store) {
+std::vector<NodeId> ids_of_npy(const std::filesystem::path& path, const NamedNodes& nodes) {
   NpyReader reader(path);
   if (!reader.header().type.is_integer()) {
     throw InputError(path.string(), "header", "holds " + reader.header().type.text() + ", expected integer node ids");
@@ -63,13 +74,13 @@ std::vector<NodeId> ids_of_npy(const std::filesystem::path& path, const Store& s
     const std::size_t count = std::min<std::uint64_t>(std::size(piece), reader.remaining());
     reader.read_as_int64({piece, count});
     for (std::size_t i = 0; i < count; ++i) {
-      ids.push_back(checked_id(piece[i], store, path.string(), fmt::format("element {}", ids.size())));
+      ids.push_back(nodes.find(piece[i], path.string(), fmt::format("element {}", ids.size())));
     }
   }
   return ids;
 }
 
-std::vector<NodeId> ids_of_text(const std::filesystem::path& path, const Store& store) {
+std::vector<NodeId> ids_of_text(const std::filesystem::path& path, const NamedNodes& nodes) {
   std::vector<NodeId> ids;
   LineReader lines(open_text_source(path));
   while (lines.next()) {
@@ -78,13 +89,14 @@ std::vector<NodeId> ids_of_text(const std::filesystem::path& path, const Store& 
     std::int64_t id = 0;
     const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), id);
     if (error != std::errc{} || end != line.data() + line.size()) lines.fail("expected one node id");
-    ids.push_back(checked_id(id, store, path.string(), fmt::format("line {}", lines.number())));
+    ids.push_back(nodes.find(id, path.string(), fmt::format("line {}", lines.number())));
   }
   return ids;
 }
 
 Array<NodeId> nodes_of_file(const std::filesystem::path& path, const Store& store, MemoryBudget& budget) {
-  const std::vector<NodeId> ids = is_npy(path) ? ids_of_npy(path, store) : ids_of_text(path, store);
+  const NamedNodes nodes(store, budget);
+  const std::vector<NodeId> ids = is_npy(path) ? ids_of_npy(path, nodes) : ids_of_text(path, nodes);
   Array<NodeId> result(budget, ids.size(), "selected nodes");
   std::copy(ids.begin(), ids.end(), result.begin());
   return sorted_unique(std::move(result), ids.size(), budget);

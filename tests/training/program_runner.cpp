@@ -123,7 +123,8 @@ Outcome train(const std::filesystem::path& scratch, const Words& arguments, cons
   return Program(scratch, arguments, environment).wait();
 }
 
-std::vector<NodeId> make_reordered_store(const std::filesystem::path& directory, std::uint32_t nodes, bool multilabel) {
+std::vector<NodeId> make_reordered_store(const std::filesystem::path& directory, std::uint32_t nodes, bool multilabel,
+                                         bool sparse_ids) {
   TinyStoreOptions o;
   o.nodes = nodes;
   o.edges = 4 * nodes;
@@ -141,6 +142,11 @@ std::vector<NodeId> make_reordered_store(const std::filesystem::path& directory,
     writer.write_labels(graph.labels);
   }
   writer.write_permutation(original);
+  if (sparse_ids) {
+    std::vector<std::uint64_t> ids(nodes);
+    for (std::uint32_t n = 0; n < nodes; ++n) ids[n] = static_cast<std::uint64_t>(sparse_id(n));
+    writer.write_external_ids(ids);
+  }
   writer.write_split("train", graph.train);
   writer.write_split("valid", graph.valid);
   writer.write_split("test", graph.test);
@@ -164,7 +170,9 @@ std::vector<NodeId> make_reordered_store(const std::filesystem::path& directory,
   return original;
 }
 
-StoreRuns::StoreRuns(std::uint32_t nodes, bool multilabel) { make_reordered_store(store(), nodes, multilabel); }
+StoreRuns::StoreRuns(std::uint32_t nodes, bool multilabel, bool sparse_ids) {
+  make_reordered_store(store(), nodes, multilabel, sparse_ids);
+}
 
 Words StoreRuns::words(const std::string& name, const Words& more) const {
   Words all{"--store", store().string(), "--run", run(name).string()};

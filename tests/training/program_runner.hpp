@@ -41,9 +41,11 @@ class Program {
 [[nodiscard]] Outcome train(const std::filesystem::path& scratch, const Words& arguments,
                             const Words& environment = {});
 
-// A store of a few chunks and shards whose reordering is not the identity. Returns original_of_reordered.
+// A store of a few chunks and shards whose reordering is not the identity. Returns original_of_reordered. sparse_ids:
+// the source called node n sparse_id(n).
 std::vector<NodeId> make_reordered_store(const std::filesystem::path& directory, std::uint32_t nodes,
-                                         bool multilabel = false);
+                                         bool multilabel = false, bool sparse_ids = false);
+[[nodiscard]] inline std::int64_t sparse_id(std::int64_t node) { return 10 * node + 7; }
 
 // Enough nodes for the rows not to fit the least budget, which is mostly what one tile of rows takes.
 inline constexpr std::uint32_t kSpillingNodes = 20000;
@@ -52,7 +54,7 @@ inline constexpr std::uint32_t kSpillingNodes = 20000;
 class StoreRuns {
  public:
   explicit StoreRuns(bool multilabel = false) : StoreRuns(2500, multilabel) {}
-  explicit StoreRuns(std::uint32_t nodes, bool multilabel = false);
+  explicit StoreRuns(std::uint32_t nodes, bool multilabel = false, bool sparse_ids = false);
   [[nodiscard]] std::filesystem::path run(const std::string& name) const { return directory_.path() / name; }
   [[nodiscard]] std::filesystem::path store() const { return directory_.path() / "store"; }
   [[nodiscard]] const std::filesystem::path& path() const { return directory_.path(); }

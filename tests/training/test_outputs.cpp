@@ -177,6 +177,29 @@ TEST_CASE("the rows asked for are the rows written") {
   CHECK(runs.go("absent", {"--predict", "no-such-file"}).status == 3);
 }
 
+TEST_CASE("nodes are called what the source calls them") {
+  const StoreRuns dense, sparse(2500, false, true);
+  REQUIRE(dense.go("all", {"--predict", "all"}).status == 0);
+  REQUIRE(sparse.go("all", {"--predict", "all"}).status == 0);
+  CHECK(content(sparse.run("all") / "predictions.npy") == content(dense.run("all") / "predictions.npy"));
+  std::vector<std::int64_t> expected = ids_in(dense.run("all") / "prediction_ids.npy");
+  for (std::int64_t& id : expected) id = sparse_id(id);
+  CHECK(ids_in(sparse.run("all") / "prediction_ids.npy") == expected);
+
+  std::ofstream(sparse.path() / "some.txt") << sparse_id(2499) << "\n" << sparse_id(3) << "\n";
+  std::ofstream(dense.path() / "some.txt") << "3\n2499\n";
+  REQUIRE(sparse.go("some", {"--predict", (sparse.path() / "some.txt").string()}).status == 0);
+  REQUIRE(dense.go("some", {"--predict", (dense.path() / "some.txt").string()}).status == 0);
+  CHECK(ids_in(sparse.run("some") / "prediction_ids.npy") == std::vector<std::int64_t>{sparse_id(3), sparse_id(2499)});
+  CHECK(content(sparse.run("some") / "predictions.npy") == content(dense.run("some") / "predictions.npy"));
+  for (const std::int64_t absent : {std::int64_t{0}, sparse_id(3) + 1, sparse_id(2500), std::int64_t{-3}}) {
+    std::ofstream(sparse.path() / "bad.txt") << absent << "\n";
+    const Outcome outcome = sparse.go("bad", {"--predict", (sparse.path() / "bad.txt").string()});
+    CHECK(outcome.status == 3);
+    CHECK(outcome.error.find("line 1: node " + std::to_string(absent) + " does not exist") != std::string::npos);
+  }
+}
+
 TEST_CASE("--save-steps writes the initial weights and every n-th step's, and the losses of all") {
   StoreRuns runs;
   REQUIRE(runs.go("run", {"--method", "iglu", "--batch-size", "1024", "--save-steps", "3"}).status == 0);
