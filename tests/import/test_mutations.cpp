@@ -28,8 +28,10 @@ std::vector<Sample> samples() {
                      {"shape.npy", npy_bytes("<i8", "(2,)", std::vector<std::int64_t>{3, 3})}};
   TempDir dir;
   write_zip(dir / "adj_full.npz", csr, true);
-  std::string meta("\x80\x02}q\x00(X\x05\x00\x00\x00paperq\x01K\x03X\x0b\x00\x00\x00num_classesq\x02K\x02u.", 46);
-  write_zip(dir / "meta.pt", {{"meta/data.pkl", meta}});
+  static constexpr std::string_view kMeta(
+      "\x80\x02}q\x00(X\x05\x00\x00\x00paperq\x01K\x03X\x0b\x00\x00\x00num_classesq\x02K\x02u.", 42);
+  static_assert(kMeta.back() == '.');
+  write_zip(dir / "meta.pt", {{"meta/data.pkl", std::string(kMeta)}});
   const Files archives = file_contents(dir.path());
   return {
       {"edge list",
