@@ -33,7 +33,7 @@ complain() {
 check() {
   local name=$1 status=$2 lines flag=()
   if [ "$status" = 0 ]; then
-    echo "$name: not noticed"
+    echo "$name: not noticed" # a sample of the disk's speed, which a run can do without
     [ "$(digest "$work/run")" = "$expected" ] || complain "DIFFERENT bytes"
     return
   fi
@@ -60,13 +60,19 @@ fails_at() {
   STRATA_FAILPOINT=write:$1:enospc "$train" "${options[@]}" --run "$work/run" >/dev/null 2>"$work/log" || status=$?
   echo $status
 }
-high=1
-while [ "$(fails_at $high)" != 0 ]; do high=$((2 * high)); done
-low=$((high / 2))
+# dies COUNT: whether a run comes to that write.
+dies() {
+  local status=0
+  rm -rf "$work/run"
+  STRATA_FAILPOINT=write:$1:kill "$train" "${options[@]}" --run "$work/run" >/dev/null 2>&1 || status=$?
+  [ $status -eq 137 ]
+}
+low=0 high=1
+while dies $high; do low=$high high=$((2 * high)); done 2>/dev/null
 while [ $((high - low)) -gt 1 ] && [ $((high - low)) -gt $((high / 50)) ]; do
   middle=$(((low + high) / 2))
-  if [ "$(fails_at $middle)" != 0 ]; then low=$middle; else high=$middle; fi
-done
+  if dies $middle; then low=$middle; else high=$middle; fi
+done 2>/dev/null
 echo "about $low writes in a run"
 for i in $(seq 1 "$points"); do
   count=$((1 + (i - 1) * (low - 1) / (points > 1 ? points - 1 : 1)))
