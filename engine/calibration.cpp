@@ -99,6 +99,8 @@ double Calibration<T>::measure(const std::string& what) {
   }
   if (kind == "copied bytes") return copy();
   if (kind == "fresh bytes") return fresh();
+  if (kind == "opened nodes") return opened();
+  if (kind == "mapped nodes") return mapped();
   if (kind == "edges" || kind == "scatter edges") {
     Codec codec = Codec::fp32;
     static_cast<void>(parse_codec(codec_word.c_str(), codec));

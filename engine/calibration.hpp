@@ -31,6 +31,8 @@ class Calibration {
   [[nodiscard]] double product(std::size_t cols, Codec codec);
   [[nodiscard]] double copy();
   [[nodiscard]] double fresh();
+  [[nodiscard]] double opened();
+  [[nodiscard]] double mapped();
   [[nodiscard]] double scatter(std::size_t cols, Codec codec);
 
   Session<T>& session_;

@@ -19,23 +19,24 @@ constexpr std::size_t kSampleShards = 4;
 constexpr std::size_t kSampleChunks = 16;  // of a shard
 
 // As many sums as the run's memory holds, and a chunk of rows that is added to them again and again. cols 0: edges are
-// decoded and nothing is added.
+// decoded, looked up, and lead to no row that is held.
 template <class T>
 class ScatterSample {
  public:
   ScatterSample(Session<T>& session, std::size_t cols, Codec codec)
       : session_(session),
-        cols_(cols),
+        skips_(cols == 0),
+        cols_(skips_ ? kPanelColumns : cols),
         codec_(codec),
-        stride_(encoded_row_bytes(codec, cols)),
-        held_(cols == 0 ? 1
-                        : std::clamp<std::uint64_t>(session.spmm_memory.gather_limit / (cols * sizeof(T)), 1,
-                                                    session.nodes())),
-        sums_(session.budget, std::max<std::uint64_t>(held_ * cols * sizeof(T), 1), "a sample of sums", true),
-        rows_(session.budget, std::max<std::uint64_t>(kChunkRows * stride_, 1), "a sample of rows"),
+        stride_(encoded_row_bytes(codec, cols_)),
+        held_(skips_ ? 1
+                     : std::clamp<std::uint64_t>(session.spmm_memory.gather_limit / (cols * sizeof(T)), 1,
+                                                 session.nodes())),
+        sums_(session.budget, held_ * cols_ * sizeof(T), "a sample of sums", true),
+        rows_(session.budget, kChunkRows * stride_, "a sample of rows"),
         // Destinations' scales are found by row, sources' by node: the graph's own array serves as both.
         scale_(session.graph.scale(false)),
-        units_(cols == 0 ? std::vector<TileUnit>(1) : tile_units(held_, cols, session.workers.threads())),
+        units_(tile_units(held_, cols_, session.workers.threads())),
         edges_(session.workers.slots()) {
     std::memset(sums_.data(), 0, sums_.size());
     std::memset(rows_.data(), 0x21, rows_.size());  // small numbers in every codec
@@ -45,14 +46,14 @@ class ScatterSample {
   // For the first `rows` rows of a shard.
   double seconds(const Shard& shard, std::size_t rows) {
     std::vector<std::uint32_t> to_row(shard.locals().begin(), shard.locals().end());
-    for (std::uint32_t& row : to_row) row = static_cast<std::uint32_t>(row % held_);
+    for (std::uint32_t& row : to_row) row = skips_ ? kNoRow : static_cast<std::uint32_t>(row % held_);
     const auto work = [&](std::size_t chunk, std::size_t slot) {
       const std::size_t first = chunk * kChunkRows;
       edges_[slot] = shard.rows(first, std::min(kChunkRows, rows - first), spaces_[slot]);
       edges_[slot].to_row = to_row.data();
     };
     const auto turn = [&](std::size_t, std::size_t slot, std::size_t u) {
-      if (cols_ > 0) add(edges_[slot], static_cast<std::uint32_t>(to_row.size()), units_[u]);
+      add(edges_[slot], static_cast<std::uint32_t>(to_row.size()), units_[u]);
     };
     const Clock::time_point begin = Clock::now();
     session_.workers.in_turns(divide_up(rows, kChunkRows), {{}, work, units_.size(), turn});
@@ -69,6 +70,7 @@ class ScatterSample {
   }
 
   Session<T>& session_;
+  bool skips_;
   std::size_t cols_;
   Codec codec_;
   std::size_t stride_, held_;

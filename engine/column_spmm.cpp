@@ -5,6 +5,7 @@
 
 #include "engine/read_ahead.hpp"
 #include "engine/session.hpp"
+#include "engine/shard_work.hpp"
 #include "engine/spmm_finish.hpp"
 #include "kernels/base/error.hpp"
 #include "kernels/spmm.hpp"
@@ -45,6 +46,12 @@ class ColumnSpmm<T>::Multiplication {
     }
     return sum;
   }
+  // Of the shards it reads, whatever rows it wants.
+  [[nodiscard]] ShardWork shard_work() const {
+    ShardWork work;
+    for (const std::size_t s : shards_) work.add(session_.graph.infos(transposed_)[s]);
+    return work;
+  }
   [[nodiscard]] std::uint64_t file_bytes() const {
     std::uint64_t sum = 0;
     for (const std::size_t s : shards_) sum += session_.graph.infos(transposed_)[s].file_bytes;
@@ -53,7 +60,8 @@ class ColumnSpmm<T>::Multiplication {
 
   void run() {
     const std::size_t rows = output_.out->shape().rows;
-    ShardStream<T> stream(session_.graph, transposed_, rows_, shards_, session_.budget, session_.options.prefetch);
+    ShardStream<T> stream(session_.graph, transposed_, rows_, shards_, session_.budget, session_.shards_ahead(),
+                          spares_);
     ReadAhead ahead(session_.options.prefetch);
     const std::size_t first_panel = gather_.group().first_panel(), panels = gather_.group().panels();
     if (output_.add) ahead.add(*output_.add.store, first_panel, panels);
@@ -127,6 +135,7 @@ class ColumnSpmm<T>::Multiplication {
   EdgeScale<T> scale_;
   std::vector<std::size_t> shards_;  // those with wanted rows
   std::vector<std::size_t> ends_;    // of their rows in the output
+  SpareMemory spares_;
   std::vector<std::shared_ptr<const OpenShard>> open_;
   std::vector<Slot> slots_;
 };
@@ -202,6 +211,8 @@ void ColumnSpmm<T>::multiply(const ColumnGroup& group, const SpmmOutput& output)
   Multiplication product(job_, output, gather_, !update);
   scope.works("edges " + std::to_string(group.count) + " " + codec_name(job_.source.codec), product.edges());
   scope.works("rows out " + std::to_string(group.count), static_cast<double>(output.out->shape().rows));
+  const ShardWork shards = product.shard_work();
+  shards.note(scope, session_.graph.resident(), !job_.rows.sources->is_identity());
   if (!session_.graph.resident()) scope.reads_graph(product.file_bytes());
   if (scope.begin()) product.run();
 }

@@ -89,8 +89,8 @@ const std::vector<Shard>& Graph<T>::open_shards(bool transposed) const {
 }
 
 template <class T>
-Shard Graph<T>::open_shard(bool transposed, std::size_t index) const {
-  Shard shard = store_->open_shard(transposed ? Direction::out : Direction::in, index, *budget_);
+Shard Graph<T>::open_shard(bool transposed, std::size_t index, SpareMemory* spares) const {
+  Shard shard = store_->open_shard(transposed ? Direction::out : Direction::in, index, *budget_, spares);
   bytes_read_ += shard.info().file_bytes;
   return shard;
 }

@@ -26,8 +26,8 @@ class Graph {
   [[nodiscard]] std::size_t shard_count(bool transposed) const { return infos(transposed).size(); }
   // The open shards of a resident graph.
   [[nodiscard]] const std::vector<Shard>& open_shards(bool transposed) const;
-  // Opens one shard of a graph that is not resident.
-  [[nodiscard]] Shard open_shard(bool transposed, std::size_t index) const;
+  // Opens one shard of a graph that is not resident. spares: as in Shard.
+  [[nodiscard]] Shard open_shard(bool transposed, std::size_t index, SpareMemory* spares = nullptr) const;
 
   [[nodiscard]] const std::vector<ShardInfo>& infos(bool transposed) const;
   [[nodiscard]] std::uint64_t edges(bool transposed) const;

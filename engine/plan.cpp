@@ -157,7 +157,13 @@ MemoryPlan plan_memory(const TrainOptions& options, const StoreInfo& store, cons
   plan.everything = plan.fixed + plan.transient + plan.graph + plan.stores + plan.gather_full + plan.workspace +
                     plan.pins + plan.read_ahead;
   plan.fits = plan.everything <= options.host_memory;
-  const std::uint64_t others = plan.least - plan.gather_least + (plan.fits ? plan.graph + plan.stores : 0);
+  // A second one where it costs little: making shards ready is what products of few rows wait for.
+  if (threads > 1 && options.host_memory / 32 >= shard && options.host_memory - shard >= plan.least) {
+    plan.shards_ahead = 2;
+    plan.spmm_overhead += shard;
+  }
+  const std::uint64_t ahead = plan.shards_ahead > 1 ? shard : 0;
+  const std::uint64_t others = ahead + plan.least - plan.gather_least + (plan.fits ? plan.graph + plan.stores : 0);
   const std::uint64_t left = options.host_memory > others ? options.host_memory - others : 0;
   const std::uint64_t window = std::min(plan.read_ahead, (left - std::min(left, plan.gather_least)) / 2);
   plan.pins += window;

@@ -38,6 +38,7 @@ struct MemoryPlan {
   std::uint64_t gather_full = 0;  // columns of the widest SpMM, all at once
   std::uint64_t gather_least = 0;   // the narrowest group of columns
   std::uint64_t spmm_overhead = 0;  // open shards
+  std::uint32_t shards_ahead = 1;   // of them, made ready before they are needed
   std::uint64_t least = 0;          // the smallest budget that works
   std::uint64_t everything = 0;     // the budget from which nothing is ever written to the cache
   std::uint64_t scratch_disk = 0;   // the row stores on disk, should all of them spill

@@ -53,6 +53,8 @@ class Session {
 
   [[nodiscard]] std::size_t nodes() const { return store.info().nodes; }
   // The rows of layer index l: of X^{l+1} and what belongs to it.
+  // Shards that a product makes ready before they are needed.
+  [[nodiscard]] std::size_t shards_ahead() const { return options.prefetch ? plan.shards_ahead : 0; }
   [[nodiscard]] const RowMap& rows(std::size_t l) const { return sets.layer(l + 1); }
   // Scales of A or its transpose for x in the order of a map's rows. Not thread-safe.
   [[nodiscard]] EdgeScale<T> scale(bool transposed, const RowMap& sources);

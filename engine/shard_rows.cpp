@@ -12,7 +12,7 @@ constexpr std::size_t kPiece = 16384;  // columns of a task
 }
 
 ShardRows::ShardRows(const Shard& shard, const RowMap& sources, const RowMap& destinations,
-                     const ShardRowsOptions& options, Workers* workers, MemoryBudget& budget)
+                     const ShardRowsOptions& options, Workers* workers, MemoryBudget& budget, SpareMemory* spares)
     : shard_(&shard) {
   const ShardInfo& info = shard.info();
   const NodeSet& wanted = destinations.part(options.part);
@@ -23,13 +23,14 @@ ShardRows::ShardRows(const Shard& shard, const RowMap& sources, const RowMap& de
     row_list_ = Array<std::uint32_t>(budget, count_, "the wanted rows of shard " + info.file);
     wanted.members_in(info.first_row, info.rows, row_list_.span());
   }
-  if (count_ > 0 && !sources.is_identity()) fill_to_row(sources, options, workers, budget);
+  if (count_ == 0 || sources.is_identity()) return;
+  to_row_ =
+      SpareArray<std::uint32_t>(budget, shard.locals().size(), "rows of the columns of shard " + info.file, spares);
+  fill_to_row(sources, options, workers);
 }
 
-void ShardRows::fill_to_row(const RowMap& sources, const ShardRowsOptions& options, Workers* workers,
-                            MemoryBudget& budget) {
+void ShardRows::fill_to_row(const RowMap& sources, const ShardRowsOptions& options, Workers* workers) {
   const std::span<const NodeId> ids = shard_->locals();
-  to_row_ = Array<std::uint32_t>(budget, ids.size(), "rows of the columns of shard " + shard_->info().file);
   const auto fill = [&](std::size_t piece) {
     const std::size_t first = piece * kPiece, count = std::min(kPiece, ids.size() - first);
     sources.rows_of(ids.subspan(first, count), options.sources_train_only, to_row_.span().subspan(first, count));

@@ -25,7 +25,7 @@ class ShardRows {
   // workers: null for serial. The shard and the maps must outlive this. Takes 4 bytes per column of the shard unless
   // the sources are all nodes, and 4 per wanted row unless all of the shard's rows are.
   ShardRows(const Shard& shard, const RowMap& sources, const RowMap& destinations, const ShardRowsOptions& options,
-            Workers* workers, MemoryBudget& budget);
+            Workers* workers, MemoryBudget& budget, SpareMemory* spares = nullptr);
 
   // Wanted rows of the shard; they are the rows first_output(), first_output() + 1, ... of the destinations' map.
   [[nodiscard]] std::size_t count() const { return count_; }
@@ -51,10 +51,11 @@ class ShardRows {
                                                   const RowMap& destinations);
 
  private:
-  void fill_to_row(const RowMap& sources, const ShardRowsOptions& options, Workers* workers, MemoryBudget& budget);
+  void fill_to_row(const RowMap& sources, const ShardRowsOptions& options, Workers* workers);
 
   const Shard* shard_;
-  Array<std::uint32_t> to_row_, row_list_;
+  SpareArray<std::uint32_t> to_row_;
+  Array<std::uint32_t> row_list_;
   std::size_t count_ = 0;
   std::uint32_t first_output_ = 0;
   bool may_skip_ = false;

@@ -1,7 +1,8 @@
 // The shards of a graph one after the other, each with the rows that a product wants of it: while one is in use the
-// next is made ready by a thread of its own (read, where the graph does not stay in memory).
+// next ones are made ready, each by a thread of its own (read, where the graph does not stay in memory).
 #pragma once
 
+#include <deque>
 #include <future>
 #include <memory>
 #include <optional>
@@ -33,39 +34,44 @@ struct ProductRows {
 template <class T>
 class ShardStream {
  public:
-  // shards: those wanted, ascending. ahead: whether to make the next one ready before it is asked for.
+  // shards: those wanted, ascending. ahead: how many to make ready before they are asked for. spares: outlive the
+  // shards.
   ShardStream(const Graph<T>& graph, bool transposed, const ProductRows& rows, std::vector<std::size_t> shards,
-              MemoryBudget& budget, bool ahead)
+              MemoryBudget& budget, std::size_t ahead, SpareMemory& spares)
       : graph_(graph),
         transposed_(transposed),
         rows_(rows),
         shards_(std::move(shards)),
         budget_(budget),
-        ahead_(ahead) {
-    if (ahead_) start();
+        ahead_(ahead),
+        spares_(spares) {
+    start();
   }
   ShardStream(const ShardStream&) = delete;
   ShardStream& operator=(const ShardStream&) = delete;
 
   // The next one; throws what opening it threw.
   [[nodiscard]] std::shared_ptr<const OpenShard> next() {
-    if (!ahead_) return open(shards_[opened_++]);
-    std::shared_ptr<const OpenShard> shard = next_.get();
+    if (next_.empty()) return open(shards_[opened_++]);
+    std::future<std::shared_ptr<const OpenShard>> first = std::move(next_.front());
+    next_.pop_front();
+    std::shared_ptr<const OpenShard> shard = first.get();
     start();
     return shard;
   }
 
  private:
   void start() {
-    if (opened_ == shards_.size()) return;
-    next_ = std::async(std::launch::async, [this, index = shards_[opened_++]] { return open(index); });
+    while (opened_ < shards_.size() && next_.size() < ahead_) {
+      next_.push_back(std::async(std::launch::async, [this, index = shards_[opened_++]] { return open(index); }));
+    }
   }
 
   [[nodiscard]] std::shared_ptr<const OpenShard> open(std::size_t index) const {
     auto shard = std::make_shared<OpenShard>();
-    if (!graph_.resident()) shard->own.emplace(graph_.open_shard(transposed_, index));
+    if (!graph_.resident()) shard->own.emplace(graph_.open_shard(transposed_, index, &spares_));
     const Shard& edges = shard->own ? *shard->own : graph_.open_shards(transposed_)[index];
-    shard->rows.emplace(edges, *rows_.sources, *rows_.destinations, rows_.options, nullptr, budget_);
+    shard->rows.emplace(edges, *rows_.sources, *rows_.destinations, rows_.options, nullptr, budget_, &spares_);
     return shard;
   }
 
@@ -74,9 +80,10 @@ class ShardStream {
   ProductRows rows_;
   std::vector<std::size_t> shards_;
   MemoryBudget& budget_;
-  bool ahead_;
+  std::size_t ahead_;
+  SpareMemory& spares_;
   std::size_t opened_ = 0;  // of shards_
-  std::future<std::shared_ptr<const OpenShard>> next_;
+  std::deque<std::future<std::shared_ptr<const OpenShard>>> next_;
 };
 
 }  // namespace strata

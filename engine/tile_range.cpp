@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/session.hpp"
+#include "engine/shard_work.hpp"
 #include "engine/source_tiles.hpp"
 #include "kernels/base/error.hpp"
 
@@ -112,17 +113,18 @@ void TileRange<T>::note(Schedule::Scope& scope, const std::vector<SpmmSource>& x
   note_outputs(scope);
   scope.gathers(plan_.bytes);
   scope.takes(job_.session.plan.spmm_overhead);
-  double read = 0;
+  ShardWork shards;
   std::uint64_t bytes = 0;
   for (const std::size_t s : shards_) {
-    read += static_cast<double>(infos()[s].edges);
+    shards.add(infos()[s]);
     bytes += infos()[s].file_bytes;
   }
+  shards.note(scope, job_.session.graph.resident(), !job_.rows.destinations->is_identity());
   if (!job_.session.graph.resident()) scope.reads_graph(bytes);
   const double held = held_edges();
   const std::string width = std::to_string(columns_.count);
   scope.works("scatter edges " + width + " " + codec_name(job_.source.codec), held);
-  scope.works("skipped edges", std::max(0.0, read - held));
+  scope.works("skipped edges", std::max(0.0, shards.edges - held));
   scope.works("copied bytes",
               static_cast<double>(job_.source.rows * encoded_row_bytes(job_.source.codec, columns_.count)));
   scope.works("rows out " + width, static_cast<double>(rows_));

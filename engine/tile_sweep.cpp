@@ -46,7 +46,7 @@ void TileSweep<T>::scatter(const std::vector<SpmmSource>& x) {
   SourceTiles tiles(x, *job_.rows.sources, job_.rows.options.sources_train_only, columns);
   // The columns of a shard of sources are destinations.
   ShardStream<T> stream(session_.graph, !job_.transposed, {&destinations(), &every_node_, {}}, range_.shards(),
-                        session_.budget, session_.options.prefetch);
+                        session_.budget, session_.shards_ahead(), spares_);
   ReadAhead ahead(session_.options.prefetch);
   for (const SpmmSource& source : x) ahead.add(*source.store, columns.first_panel(), columns.panels());
   ScratchMemory::Use scratch(session_.scratch);

@@ -80,7 +80,7 @@ std::uint64_t Shard::memory_bytes(const ShardInfo& info) {
          round_up((info.rows + info.halo) * sizeof(NodeId), kBlockAlignment);
 }
 
-Shard::Shard(const fs::path& store, const ShardInfo& info, MemoryBudget& budget)
+Shard::Shard(const fs::path& store, const ShardInfo& info, MemoryBudget& budget, SpareMemory* spares)
     : info_(info),
       path_(store / info.file),
       mapping_charge_(budget.reserve(round_up(info.file_bytes, kBlockAlignment), "shard " + info.file)),
@@ -91,7 +91,7 @@ Shard::Shard(const fs::path& store, const ShardInfo& info, MemoryBudget& budget)
   locate_sections(header);
   file_.populate();
   check_index();
-  to_global_ = Array<NodeId>(budget, info.rows + info.halo, "ids of shard " + info.file);
+  to_global_ = SpareArray<NodeId>(budget, info.rows + info.halo, "ids of shard " + info.file, spares);
   fill_to_global();
 }
 

@@ -15,6 +15,7 @@
 #include <string>
 
 #include "kernels/base/budget.hpp"
+#include "kernels/base/spare_memory.hpp"
 #include "kernels/base/types.hpp"
 #include "kernels/spmm.hpp"
 #include "storage/file.hpp"
@@ -67,7 +68,8 @@ class EdgeSpace {
 // to the budget.
 class Shard {
  public:
-  Shard(const std::filesystem::path& store, const ShardInfo& info, MemoryBudget& budget);
+  // spares: of the table, for shards that come and go.
+  Shard(const std::filesystem::path& store, const ShardInfo& info, MemoryBudget& budget, SpareMemory* spares = nullptr);
   Shard(Shard&&) noexcept = default;
   Shard& operator=(Shard&&) noexcept = default;
 
@@ -109,7 +111,7 @@ class Shard {
   std::filesystem::path path_;
   Reservation mapping_charge_;
   MappedFile file_;
-  Array<NodeId> to_global_;                       // own rows and halo, ascending
+  SpareArray<NodeId> to_global_;                  // own rows and halo, ascending
   std::size_t halo_below_ = 0;                    // halo nodes before the own rows
   std::array<std::uint64_t, 5> section_begin_{};  // byte offsets; FORMAT.md has their order
   std::array<std::uint64_t, 5> section_bytes_{};

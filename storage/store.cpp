@@ -64,10 +64,10 @@ const std::vector<ShardInfo>& Store::shards(Direction direction) const {
   return info_.out_shards;
 }
 
-Shard Store::open_shard(Direction direction, std::size_t index, MemoryBudget& budget) const {
+Shard Store::open_shard(Direction direction, std::size_t index, MemoryBudget& budget, SpareMemory* spares) const {
   const std::vector<ShardInfo>& list = shards(direction);
   STRATA_ASSERT(index < list.size());
-  Shard shard(path_, list[index], budget);
+  Shard shard(path_, list[index], budget, spares);
   std::atomic<bool>& checked = state_->checked[&list == &info_.in_shards ? 0 : 1][index];
   if (!checked) {
     shard.check_sections();

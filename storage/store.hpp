@@ -80,7 +80,8 @@ class Store {
   [[nodiscard]] const std::string& manifest_text() const { return manifest_text_; }
 
   [[nodiscard]] const std::vector<ShardInfo>& shards(Direction direction) const;
-  [[nodiscard]] Shard open_shard(Direction direction, std::size_t index, MemoryBudget& budget) const;
+  [[nodiscard]] Shard open_shard(Direction direction, std::size_t index, MemoryBudget& budget,
+                                 SpareMemory* spares = nullptr) const;
   [[nodiscard]] RowFileReader features(MemoryBudget& budget) const;  // InputError when there are none
   [[nodiscard]] Labels labels(MemoryBudget& budget) const;
   // In-degrees without implicit self-loops; weighted_degrees() is the sum of edge weights (only for weighted graphs).
