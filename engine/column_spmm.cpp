@@ -1,6 +1,7 @@
 #include "engine/column_spmm.hpp"
 
 #include <algorithm>
+#include <type_traits>
 #include <utility>
 
 #include "engine/read_ahead.hpp"
@@ -23,6 +24,8 @@ class ColumnSpmm<T>::Multiplication {
         output_(output),
         gather_(gather),
         replaces_(replaces),
+        scaled_(session_.graph.scale(transposed_).source != nullptr &&
+                cpu::spmm_wants_scaled(job.source.codec, gather.group().count)),
         finish_(output_, *rows_.destinations, gather.group(), replaces) {
     rows_.options.part = output.part;
     const NodeSet& wanted = rows_.destinations->part(output.part);
@@ -52,14 +55,16 @@ class ColumnSpmm<T>::Multiplication {
     for (const std::size_t s : shards_) work.add(session_.graph.infos(transposed_)[s]);
     return work;
   }
-  [[nodiscard]] std::uint64_t file_bytes() const {
-    std::uint64_t sum = 0;
-    for (const std::size_t s : shards_) sum += session_.graph.infos(transposed_)[s].file_bytes;
-    return sum;
-  }
+
+  // Whether a shard's columns are looked up together with their scales.
+  [[nodiscard]] bool scaled() const { return scaled_; }
 
   void run() {
     const std::size_t rows = output_.out->shape().rows;
+    scale_ = session_.scale(transposed_, *rows_.sources);
+    if constexpr (std::is_same_v<T, float>) {
+      if (scaled_) rows_.options.source_scale = scale_.source;
+    }
     ShardStream<T> stream(session_.graph, transposed_, rows_, shards_, session_.budget, session_.shards_ahead(),
                           spares_);
     ReadAhead ahead(session_.options.prefetch);
@@ -74,7 +79,6 @@ class ColumnSpmm<T>::Multiplication {
                         {},
                         {}});
     }
-    scale_ = session_.scale(transposed_, *rows_.sources);
     std::size_t opened = 0, closed = 0;
     const auto end_of = [&](std::size_t chunk) { return std::min(rows, (chunk + 1) * kChunkRows); };
     session_.workers.ordered(
@@ -130,12 +134,12 @@ class ColumnSpmm<T>::Multiplication {
   ProductRows rows_;
   const SpmmOutput& output_;
   const Gather& gather_;
-  bool replaces_;
+  bool replaces_, scaled_;
   SpmmFinish<T> finish_;
   EdgeScale<T> scale_;
   std::vector<std::size_t> shards_;  // those with wanted rows
   std::vector<std::size_t> ends_;    // of their rows in the output
-  SpareMemory spares_;
+  ShardSpares spares_;
   std::vector<std::shared_ptr<const OpenShard>> open_;
   std::vector<Slot> slots_;
 };
@@ -211,9 +215,7 @@ void ColumnSpmm<T>::multiply(const ColumnGroup& group, const SpmmOutput& output)
   Multiplication product(job_, output, gather_, !update);
   scope.works("edges " + std::to_string(group.count) + " " + codec_name(job_.source.codec), product.edges());
   scope.works("rows out " + std::to_string(group.count), static_cast<double>(output.out->shape().rows));
-  const ShardWork shards = product.shard_work();
-  shards.note(scope, session_.graph.resident(), !job_.rows.sources->is_identity());
-  if (!session_.graph.resident()) scope.reads_graph(product.file_bytes());
+  product.shard_work().note(scope, session_.graph.resident(), !job_.rows.sources->is_identity(), product.scaled());
   if (scope.begin()) product.run();
 }
 

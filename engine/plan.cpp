@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "engine/layer_tile.hpp"
+#include "engine/shard_rows.hpp"
 #include "engine/spmm_gather.hpp"
 #include "engine/tile_plan.hpp"
 #include "storage/shard.hpp"
@@ -116,14 +117,16 @@ MemoryPlan plan_memory(const TrainOptions& options, const StoreInfo& store, cons
     const auto bytes = LayerTile<float>::memory_bytes(layer, group_size(model, layer.group), {true, true, true});
     plan.workspace = std::max(plan.workspace, slots * bytes);
   }
+  // Backward, or forward too, of all but plain sums.
+  const bool scales = std::any_of(model.layers.begin(), model.layers.end(), [](const LayerSpec& layer) {
+    return layer.aggregates() && layer.aggregation != Aggregation::sum;
+  });
   std::uint64_t widest = 0;
   std::uint64_t shard = 0, largest_chunk = 0;
   for (const std::vector<ShardInfo>* shards : {&store.in_shards, &store.out_shards}) {
     for (const ShardInfo& info : *shards) {
       plan.graph += Shard::memory_bytes(info);
-      const std::uint64_t tables =
-          round_up((info.rows + info.halo) * 4, kBlockAlignment) + round_up(info.rows * 4, kBlockAlignment);
-      shard = std::max(shard, Shard::memory_bytes(info) + tables);
+      shard = std::max(shard, Shard::memory_bytes(info) + ShardRows::memory_bytes(info, scales));
       largest_chunk = std::max(largest_chunk, info.largest_chunk);
     }
   }

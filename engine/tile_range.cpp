@@ -114,13 +114,8 @@ void TileRange<T>::note(Schedule::Scope& scope, const std::vector<SpmmSource>& x
   scope.gathers(plan_.bytes);
   scope.takes(job_.session.plan.spmm_overhead);
   ShardWork shards;
-  std::uint64_t bytes = 0;
-  for (const std::size_t s : shards_) {
-    shards.add(infos()[s]);
-    bytes += infos()[s].file_bytes;
-  }
-  shards.note(scope, job_.session.graph.resident(), !job_.rows.destinations->is_identity());
-  if (!job_.session.graph.resident()) scope.reads_graph(bytes);
+  for (const std::size_t s : shards_) shards.add(infos()[s]);
+  shards.note(scope, job_.session.graph.resident(), !job_.rows.destinations->is_identity(), false);
   const double held = held_edges();
   const std::string width = std::to_string(columns_.count);
   scope.works("scatter edges " + width + " " + codec_name(job_.source.codec), held);
