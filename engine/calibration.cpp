@@ -187,8 +187,8 @@ double Calibration<T>::product(std::size_t cols, Codec codec) {
     std::memset(table.data() + begin, 0x21, std::min<std::size_t>(std::size_t{1} << 20, bytes - begin));
   });
   const EncodedRows x{codec, table.data(), table_rows, cols, stride};
-  const std::size_t shards = session_.graph.shard_count(false);
-  const EdgeScale<T> scale = session_.graph.scale(false);
+  const std::size_t shards = session_.graph_for(GraphUse::evaluation).shard_count(false);
+  const EdgeScale<T> scale = session_.graph_for(GraphUse::evaluation).scale(false);
   ScratchMemory::Use scratch(session_.scratch);
   std::vector<std::span<T>> tiles;
   std::vector<EdgeSpace> spaces;
@@ -200,8 +200,9 @@ double Calibration<T>::product(std::size_t cols, Codec codec) {
   for (std::size_t i = 0; i < std::min(shards, kSampleShards); ++i) {
     const std::size_t index = i * shards / std::min(shards, kSampleShards);
     std::optional<Shard> own;
-    if (!session_.graph.resident()) own.emplace(session_.graph.open_shard(false, index));
-    const Shard& shard = own ? *own : session_.graph.open_shards(false)[index];
+    if (!session_.graph_for(GraphUse::evaluation).resident())
+      own.emplace(session_.graph_for(GraphUse::evaluation).open_shard(false, index));
+    const Shard& shard = own ? *own : session_.graph_for(GraphUse::evaluation).open_shards(false)[index];
     const std::size_t rows = std::min<std::size_t>(shard.info().rows, 16 * kChunkRows);
     std::vector<std::uint32_t> to_row(shard.locals().begin(), shard.locals().end());
     for (std::uint32_t& row : to_row) row = static_cast<std::uint32_t>(row % table_rows);

@@ -23,13 +23,13 @@ double seconds_since(Clock::time_point begin) { return std::chrono::duration<dou
 // is work and not the disk's.
 template <class T>
 double Calibration<T>::opened() {
-  const std::size_t samples = std::min(session_.graph.shard_count(false), kSampleShards);
+  const std::size_t samples = std::min(session_.graph_for(GraphUse::evaluation).shard_count(false), kSampleShards);
   double seconds = 0, nodes = 0;
   for (std::size_t i = 0; i < samples; ++i) {
     double best = 0;
     for (int time = 0; time < 2; ++time) {
       const Clock::time_point begin = Clock::now();
-      const Shard shard = session_.graph.open_shard(false, i);
+      const Shard shard = session_.graph_for(GraphUse::evaluation).open_shard(false, i);
       const double taken = seconds_since(begin);
       if (time == 0 || taken < best) best = taken;
       if (time == 1) nodes += static_cast<double>(shard.locals().size());
@@ -47,10 +47,11 @@ double Calibration<T>::mapped() {
   for (std::size_t l = 0; l < session_.model.layers.size() && map == nullptr; ++l) {
     if (!session_.rows(l).is_identity()) map = &session_.rows(l);
   }
-  if (map == nullptr || session_.graph.shard_count(false) == 0) return 0;
+  if (map == nullptr || session_.graph_for(GraphUse::evaluation).shard_count(false) == 0) return 0;
   std::optional<Shard> own;
-  if (!session_.graph.resident()) own.emplace(session_.graph.open_shard(false, 0));
-  const Shard& shard = own ? *own : session_.graph.open_shards(false)[0];
+  if (!session_.graph_for(GraphUse::evaluation).resident())
+    own.emplace(session_.graph_for(GraphUse::evaluation).open_shard(false, 0));
+  const Shard& shard = own ? *own : session_.graph_for(GraphUse::evaluation).open_shards(false)[0];
   const std::span<const NodeId> nodes = shard.locals();
   std::vector<std::uint32_t> rows(nodes.size());
   const Clock::time_point begin = Clock::now();

@@ -35,7 +35,7 @@ class ScatterSample {
         sums_(session.budget, held_ * cols_ * sizeof(T), "a sample of sums", true),
         rows_(session.budget, kChunkRows * stride_, "a sample of rows"),
         // Destinations' scales are found by row, sources' by node: the graph's own array serves as both.
-        scale_(session.graph.scale(false)),
+        scale_(session.graph_for(GraphUse::evaluation).scale(false)),
         units_(tile_units(held_, cols_, session.workers.threads())),
         edges_(session.workers.slots()) {
     std::memset(sums_.data(), 0, sums_.size());
@@ -87,13 +87,15 @@ class ScatterSample {
 template <class T>
 double Calibration<T>::scatter(std::size_t cols, Codec codec) {
   ScatterSample<T> sample(session_, cols, codec);
-  const std::size_t shards = session_.graph.shard_count(true), samples = std::min(shards, kSampleShards);
+  const std::size_t shards = session_.graph_for(GraphUse::evaluation).shard_count(true),
+                    samples = std::min(shards, kSampleShards);
   double seconds = 0, edges = 0;
   for (std::size_t i = 0; i < samples; ++i) {
     const std::size_t index = i * shards / samples;
     std::optional<Shard> own;
-    if (!session_.graph.resident()) own.emplace(session_.graph.open_shard(true, index));
-    const Shard& shard = own ? *own : session_.graph.open_shards(true)[index];
+    if (!session_.graph_for(GraphUse::evaluation).resident())
+      own.emplace(session_.graph_for(GraphUse::evaluation).open_shard(true, index));
+    const Shard& shard = own ? *own : session_.graph_for(GraphUse::evaluation).open_shards(true)[index];
     const std::size_t rows = std::min<std::size_t>(shard.info().rows, kSampleChunks * kChunkRows);
     const double taken = sample.seconds(shard, rows);
     if (i == 0 && shards > 1) continue;  // met cold caches
