@@ -68,10 +68,9 @@ TEST_CASE("inductive: predictions and scores are those of the same weights in a 
   const InductiveRuns runs;
   REQUIRE(runs.go("a", {"--epochs", "3", "--predict", "all", "--method", "iglu"}).status == 0);
   const std::string model = (runs.run("a") / "model.safetensors").string();
-  for (const char* inductive : {"auto", "off"}) {
-    const std::string name = inductive;
-    REQUIRE(runs.go(name, {"--epochs", "0", "--init", model, "--predict", "all", "--inductive", inductive}).status ==
-            0);
+  for (const std::string name : {"auto", "off"}) {
+    const Words words{"--epochs", "0", "--init", model, "--predict", "all", "--method", "iglu", "--inductive", name};
+    REQUIRE(runs.go(name, words).status == 0);
     CHECK(content(runs.run(name) / "predictions.npy") == content(runs.run("a") / "predictions.npy"));
     for (const char* score : {"train", "val", "test"}) {
       CHECK(runs.summary(name)["last"][score] == runs.summary("a")["best"][score]);
