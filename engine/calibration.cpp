@@ -172,7 +172,7 @@ double Calibration<T>::product(std::size_t cols, Codec codec) {
     std::memset(table.data() + begin, 0x21, std::min<std::size_t>(std::size_t{1} << 20, bytes - begin));
   });
   const EncodedRows x{codec, table.data(), table_rows, cols, stride};
-  const EdgeScale<T> scale = session_.graph.scale(false);
+  const EdgeScale<T> scale = session_.graph_for(GraphUse::evaluation).scale(false);
   const bool scales = scale.source != nullptr && cpu::spmm_wants_scaled(codec, cols);
   ScratchMemory::Use scratch(session_.scratch);
   std::vector<std::span<T>> tiles;
@@ -198,7 +198,7 @@ double Calibration<T>::product(std::size_t cols, Codec codec) {
     return seconds_of(
         [&] { session_.workers.ordered(divide_up(rows, kChunkRows), {.before = {}, .work = work, .reduce = {}}); });
   };
-  return seconds_an_edge(session_.graph, false, kProductChunks * kChunkRows, time);
+  return seconds_an_edge(session_.graph_for(GraphUse::evaluation), false, kProductChunks * kChunkRows, time);
 }
 
 // Of a byte of memory that the system hands out, all zero, at its first touch.

@@ -20,13 +20,13 @@ constexpr std::size_t kSampleShards = 3;
 // is work and not the disk's.
 template <class T>
 double Calibration<T>::opened() {
-  const std::size_t samples = std::min(session_.graph.shard_count(false), kSampleShards);
+  const std::size_t samples = std::min(session_.graph_for(GraphUse::evaluation).shard_count(false), kSampleShards);
   double seconds = 0, nodes = 0;
   for (std::size_t i = 0; i < samples; ++i) {
     std::optional<Shard> shard;
     seconds += best_of_two([&] {
       shard.reset();
-      shard.emplace(session_.graph.open_shard(false, i));
+      shard.emplace(session_.graph_for(GraphUse::evaluation).open_shard(false, i));
     });
     nodes += static_cast<double>(shard->locals().size());
     shard->forget();
@@ -41,8 +41,8 @@ double Calibration<T>::mapped() {
   for (std::size_t l = 0; l < session_.model.layers.size() && map == nullptr; ++l) {
     if (!session_.rows(l).is_identity()) map = &session_.rows(l);
   }
-  if (map == nullptr || session_.graph.shard_count(false) == 0) return 0;
-  const SampleShard<T> shard(session_.graph, false, 0);
+  if (map == nullptr || session_.graph_for(GraphUse::evaluation).shard_count(false) == 0) return 0;
+  const SampleShard<T> shard(session_.graph_for(GraphUse::evaluation), false, 0);
   const std::span<const NodeId> nodes = shard->locals();
   std::vector<std::uint32_t> rows(nodes.size());
   const double seconds = seconds_of([&] { map->rows_of(nodes, false, rows); });
@@ -53,8 +53,8 @@ double Calibration<T>::mapped() {
 // Of a column whose row and scale are laid side by side.
 template <class T>
 double Calibration<T>::scaled() {
-  if (session_.graph.shard_count(false) == 0) return 0;
-  const SampleShard<T> shard(session_.graph, false, 0);
+  if (session_.graph_for(GraphUse::evaluation).shard_count(false) == 0) return 0;
+  const SampleShard<T> shard(session_.graph_for(GraphUse::evaluation), false, 0);
   const Array<float> scale(session_.budget, session_.nodes(), "a sample of scales");
   const RowMap all = RowMap::identity(session_.nodes());
   const ShardRowsOptions options{RowPart::train, false, true, scale.data()};

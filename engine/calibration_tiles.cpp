@@ -31,7 +31,7 @@ class ScatterSample {
         sums_(session.budget, held_ * cols_ * sizeof(T), "a sample of sums", true),
         rows_(session.budget, kChunkRows * stride_, "a sample of rows"),
         // Destinations' scales are found by row, sources' by node: the graph's own array serves as both.
-        scale_(session.graph.scale(false)),
+        scale_(session.graph_for(GraphUse::evaluation).scale(false)),
         units_(tile_units(held_, cols_, session.workers.threads())),
         edges_(session.workers.slots()) {
     std::memset(sums_.data(), 0, sums_.size());
@@ -81,7 +81,7 @@ class ScatterSample {
 template <class T>
 double Calibration<T>::scatter(std::size_t cols, Codec codec) {
   ScatterSample<T> sample(session_, cols, codec);
-  return seconds_an_edge(session_.graph, true, kSampleChunks * kChunkRows,
+  return seconds_an_edge(session_.graph_for(GraphUse::evaluation), true, kSampleChunks * kChunkRows,
                          [&](const Shard& shard, std::size_t rows) { return sample.seconds(shard, rows); });
 }
 

@@ -62,6 +62,7 @@ struct TrainOptions {
   std::size_t batch_size = 0;  // nodes in a batch of iglu or sgc; 0: the default of the method
   IgluOrder iglu_order = IgluOrder::inverted;
   IgluRefresh iglu_refresh = IgluRefresh::once;
+  bool inductive = true;  // where the store has a training graph: train on it, evaluate on the full graph
   std::uint64_t seed = 0;
   std::uint32_t patience = 0;  // epochs without improvement before stopping; 0: never
   double min_delta = 0;

@@ -35,6 +35,14 @@ void add_forward_stores(const TrainOptions& options, const StoreInfo& store, con
   }
 }
 
+// The forward rows of an evaluation over a graph of its own.
+void add_evaluation_stores(const TrainOptions& options, const StoreInfo& store, const Model& model,
+                           std::vector<PlannedStore>& plan) {
+  const std::size_t first = plan.size();
+  add_forward_stores(options, store, model, plan);
+  for (std::size_t i = first; i < plan.size(); ++i) plan[i].name += " of the full graph";
+}
+
 // The gradients that a method holds at the same time: IGLU one alpha per hidden layer, full batch two neighbouring
 // ones.
 void add_alpha_stores(const TrainOptions& options, const StoreInfo& store, const Model& model,
@@ -63,6 +71,7 @@ std::uint64_t fixed_bytes(const TrainOptions& options, const StoreInfo& store, c
   bytes += store.task == Task::multilabel ? store.nodes * (divide_up(store.classes, 8) + 1) : store.nodes * 4;
   for (const SplitInfo& split : store.splits) bytes += 4 * split.nodes;
   if (model.uses_graph()) bytes += store.nodes * 4;
+  if (trains_inductively(options, store, model)) bytes += store.nodes * 8;  // normalisation and closure of evaluation
   std::uint64_t parameters = 0;
   for (const TensorSpec& tensor : model.tensors) parameters += tensor.size();
   const bool frozen = options.iglu_order == IgluOrder::backprop && options.iglu_refresh == IgluRefresh::alternate;
@@ -82,6 +91,10 @@ std::uint64_t group_size(const Model& model, std::size_t group) {
 
 }  // namespace
 
+bool trains_inductively(const TrainOptions& options, const StoreInfo& store, const Model& model) {
+  return options.inductive && store.train_graph.present && model.uses_graph();
+}
+
 // Half of what comes out of a ReLU is zero; where something is added to it, what is zero in both stays so.
 double expected_kept(const Model& model, std::size_t layer, bool drops) {
   const LayerSpec& spec = model.layers[layer];
@@ -94,8 +107,16 @@ double expected_kept(const Model& model, std::size_t layer, bool drops) {
 std::vector<PlannedStore> plan_stores(const TrainOptions& options, const StoreInfo& store, const Model& model) {
   std::vector<PlannedStore> plan;
   plan.push_back({"features", rows_of(store, store.feature_dim, store.feature_codec)});
-  add_forward_stores(options, store, model, plan);
-  add_alpha_stores(options, store, model, plan);
+  const bool inductive = trains_inductively(options, store, model);
+  StoreInfo trained;
+  trained.nodes = inductive ? store.train_graph.nodes : store.nodes;
+  add_forward_stores(options, trained, model, plan);
+  add_alpha_stores(options, trained, model, plan);
+  if (!inductive) return plan;
+  for (PlannedStore& rows : plan) {
+    if (rows.name == "Z1" || rows.name == "Z1 below") rows.shape.rows = store.nodes;  // the first aggregate has them all
+  }
+  add_evaluation_stores(options, store, model, plan);
   return plan;
 }
 
@@ -123,7 +144,11 @@ MemoryPlan plan_memory(const TrainOptions& options, const StoreInfo& store, cons
   });
   std::uint64_t widest = 0;
   std::uint64_t shard = 0, largest_chunk = 0;
-  for (const std::vector<ShardInfo>* shards : {&store.in_shards, &store.out_shards}) {
+  std::vector<const std::vector<ShardInfo>*> graphs{&store.in_shards, &store.out_shards};
+  if (trains_inductively(options, store, model)) {
+    graphs.insert(graphs.end(), {&store.train_graph.in_shards, &store.train_graph.out_shards});
+  }
+  for (const std::vector<ShardInfo>* shards : graphs) {
     for (const ShardInfo& info : *shards) {
       plan.graph += Shard::memory_bytes(info);
       shard = std::max(shard, Shard::memory_bytes(info) + ShardRows::memory_bytes(info, scales));

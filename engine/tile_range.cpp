@@ -85,7 +85,7 @@ void TileRange<T>::find_shards() {
 // The edges source by source are those of the other direction.
 template <class T>
 const std::vector<ShardInfo>& TileRange<T>::infos() const {
-  return job_.session.graph.infos(!job_.transposed);
+  return job_.graph->infos(!job_.transposed);
 }
 
 template <class T>
@@ -115,7 +115,7 @@ void TileRange<T>::note(Schedule::Scope& scope, const std::vector<SpmmSource>& x
   scope.takes(job_.session.plan.spmm_overhead);
   ShardWork shards;
   for (const std::size_t s : shards_) shards.add(infos()[s]);
-  shards.note(scope, job_.session.graph.resident(), !job_.rows.destinations->is_identity(), false);
+  shards.note(scope, job_.graph->resident(), !job_.rows.destinations->is_identity(), false);
   const double held = held_edges();
   const std::string width = std::to_string(columns_.count);
   scope.works("scatter edges " + width + " " + codec_name(job_.source.codec), held);
@@ -183,7 +183,7 @@ std::size_t TileRange<T>::held_rows(const ShardInfo& info) const {
 template <class T>
 double TileRange<T>::held_edges() const {
   double sum = 0;
-  for (const ShardInfo& info : job_.session.graph.infos(job_.transposed)) {
+  for (const ShardInfo& info : job_.graph->infos(job_.transposed)) {
     sum += static_cast<double>(info.edges) * static_cast<double>(held_rows(info)) / std::max<double>(info.rows, 1);
   }
   const double there = static_cast<double>(job_.source.rows) / static_cast<double>(job_.session.nodes());

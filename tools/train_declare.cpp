@@ -97,6 +97,9 @@ po::options_description training_options() {
   add("min-delta", text("0", "X"), "what counts as better");
   add("metric", text("auto", "NAME"), "accuracy, micro-f1, roc-auc, or auto: what the store names");
   add("eval-every", text("1", "N"), "evaluate every N epochs and at the last; 0: never");
+  add("inductive", text("auto", "NAME"),
+      "auto: on a store that strata-convert --inductive wrote, training sees its training graph alone, and evaluation "
+      "and prediction the full graph; off: training sees the full graph too");
   add("batch-file", path("FILE"),
       "the batches to take, JSON lines: {\"epoch\": 1, \"group\": \"layer1\", \"nodes\": [...]}");
   return group;

@@ -228,6 +228,7 @@ void fill_training(const Values& values, TrainOptions& options) {
     values.fail("patience", "needs evaluation; leave out --eval-every 0");
   }
   options.batch_file = values.text("batch-file");
+  options.inductive = values.choice("inductive", {"auto", "off"}) == 0;
 }
 
 void refuse_gpu(const Values& values) {

@@ -46,7 +46,7 @@ EpochReport FullMethod<T>::train_epoch(std::uint32_t epoch, const EpochBatches* 
     logits_are_fresh_ = false;
     if (observer.after_step) observer.after_step(event, session_.parameters);
     report.loss += event.loss / static_cast<double>(steps);
-    report.node_visits += session_.nodes();
+    report.node_visits += session_.training_nodes();
   }
   report.steps = steps;
   return report;

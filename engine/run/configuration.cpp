@@ -68,6 +68,7 @@ Settings deciding_options(const TrainOptions& options) {
   settings["patience"] = std::to_string(options.patience);
   settings["min-delta"] = number(options.min_delta);
   settings["eval-every"] = std::to_string(options.eval_every);
+  if (!options.inductive) settings["inductive"] = "off";
   return settings;
 }
 
@@ -190,6 +191,7 @@ Settings all_settings(const TrainOptions& options) {
   Settings settings = deciding_options(options);
   settings["codec"] = row_codec_name(options.codec, options.bitmap);
   settings["alpha-codec"] = row_codec_name(options.alpha_codec, options.alpha_bitmap);
+  settings["inductive"] = options.inductive ? "auto" : "off";
   settings["store"] = options.store.string();
   settings["run"] = options.run.string();
   settings["cache-dir"] = options.cache_dir.string();
