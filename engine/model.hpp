@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "engine/options.hpp"
@@ -11,6 +12,12 @@
 namespace strata {
 
 inline constexpr std::size_t kNoTensor = static_cast<std::size_t>(-1);
+
+// A layer of GCNII beside its aggregate: gcnii_tile.hpp has what it computes from Z and X^1, the rows of layer 1.
+struct InitialResidual {
+  double alpha = 0, beta = 0;      // shares of X^1, and of the weights beside the identity
+  std::size_t weight = kNoTensor;  // the second one, of X^1; kNoTensor: one for both
+};
 
 // X^k = dropout(act(norm(P)) [+ X^{k-skip}]), P = Z W^T + b [+ X^{k-1} W_root^T], Z = A X^{k-1} (or X^{k-1} itself
 // without aggregation). With transform_first the same map is read as P = Z + b [+ ...], Z = A (X^{k-1} W^T).
@@ -22,9 +29,10 @@ struct LayerSpec {
   Aggregation aggregation = Aggregation::none;
   bool transform_first = false;  // A (X W^T) instead of (A X) W^T: full batch, where the layer narrows
   bool has_norm = false;
-  std::size_t skip = 0;       // how many layers back the rows lie that are added to the output; 0: none
-  bool skipped_over = false;  // layer k+1 adds X^{k-1}, which so has a gradient from there too
-  std::size_t hops = 1;       // layer 1 only: Z = A^hops X^0 (sgc)
+  std::size_t skip = 0;                    // how many layers back the rows lie that are added to the output; 0: none
+  bool skipped_over = false;               // layer k+1 adds X^{k-1}, which so has a gradient from there too
+  std::size_t hops = 1;                    // layer 1 only: Z = A^hops X^0 (sgc)
+  std::optional<InitialResidual> initial;  // gcnii
   Activation activation = Activation::none;
   double input_dropout = 0, output_dropout = 0;
   std::size_t group = 0;
@@ -47,6 +55,7 @@ struct Model {
   std::vector<std::string> group_names;
 
   [[nodiscard]] bool uses_graph() const;
+  [[nodiscard]] Aggregation aggregation() const;  // that of all layers that aggregate; none if no layer does
   [[nodiscard]] bool has_dropout() const;
 };
 

@@ -42,18 +42,18 @@ Session<T>::Session(const TrainOptions& o, const Store& s, MemoryBudget& b)
            workers, b),
       plan(checked_plan(o, s.info(), model, workers.threads())),
       parameters(model.tensors, model.group_names, o.seed, b),
-      graph(s, model.layers.front().aggregation, b),
+      graph(s, model.aggregation(), b),
       buffers(b, {o.cache_dir, o.disk_limit, plan.read_ahead, false}),
       scratch(b, workers.slots()) {
   scratch.keep(plan.workspace / workers.slots());
   if (o.bitmap || o.alpha_bitmap) buffers.reserve_packing();
   features = buffers.attach("features", store.features(budget));
-  if (!model.layers.front().aggregates()) return;
+  if (!model.uses_graph()) return;
   if (plan.fits) graph.make_resident();
   spmm_memory.gather_limit = plan.gather_limit;
   spmm_memory.keep = plan.fits;
   spmm_memory.way = o.product_way == ProductWay::tiles ? ProductWay::tiles : ProductWay::columns;
-  aggregate = first_aggregate(*this);
+  if (model.layers.front().aggregates()) aggregate = first_aggregate(*this);
 }
 
 template <class T>
