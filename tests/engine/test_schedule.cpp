@@ -94,7 +94,7 @@ TEST_CASE("schedule: planned bytes are moved, and no bit changes") {
   (void)make_tiny_store(dir.path() / "store", o);
   const Store store(dir.path() / "store");
   for (const MethodKind method : {MethodKind::full, MethodKind::iglu}) {
-    for (const ModelKind kind : {ModelKind::gcn, ModelKind::sage, ModelKind::mlp}) {
+    for (const ModelKind kind : {ModelKind::gcn, ModelKind::sage, ModelKind::mlp, ModelKind::gcnii}) {
       TrainOptions options = base_options(dir.path(), false);
       options.method = method;
       options.model.kind = kind;
