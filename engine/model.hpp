@@ -29,16 +29,16 @@ struct LayerSpec {
   Aggregation aggregation = Aggregation::none;
   bool transform_first = false;  // A (X W^T) instead of (A X) W^T: full batch, where the layer narrows
   bool has_norm = false;
-  std::size_t skip = 0;                    // how many layers back the rows lie that are added to the output; 0: none
-  bool skipped_over = false;               // layer k+1 adds X^{k-1}, which so has a gradient from there too
-  std::size_t hops = 1;                    // layer 1 only: Z = A^hops X^0 (sgc)
-  std::optional<InitialResidual> initial;  // gcnii
+  std::size_t skip = 0;       // how many layers back the rows lie that are added to the output; 0: none
+  bool skipped_over = false;  // layer k+1 adds X^{k-1}, which so has a gradient from there too
+  std::size_t hops = 1;       // layer 1 only: Z = A^hops X^0 (sgc)
   Activation activation = Activation::none;
   double input_dropout = 0, output_dropout = 0;
   std::size_t group = 0;
   // indices into Parameters::tensors(); kNoTensor if the layer has none
   std::size_t weight = kNoTensor, bias = kNoTensor, root_weight = kNoTensor, norm_gain = kNoTensor,
               norm_offset = kNoTensor;
+  std::optional<InitialResidual> initial;  // gcnii: P is another function of Z, and of X^1
 
   [[nodiscard]] bool has_root() const { return root_weight != kNoTensor; }
   [[nodiscard]] bool aggregates() const { return aggregation != Aggregation::none; }

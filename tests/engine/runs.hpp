@@ -118,7 +118,6 @@ inline const std::vector<Mode> kModes = {
     {MethodKind::iglu, ModelKind::sage, ResidualKind::add, IgluOrder::backprop, IgluRefresh::twice},
     {MethodKind::iglu, ModelKind::mlp, ResidualKind::add, IgluOrder::backprop, IgluRefresh::alternate},
     {MethodKind::full, ModelKind::gcnii, ResidualKind::none},
-    {MethodKind::iglu, ModelKind::gcnii, ResidualKind::none, IgluOrder::inverted, IgluRefresh::once},
     {MethodKind::iglu, ModelKind::gcnii, ResidualKind::none, IgluOrder::backprop, IgluRefresh::twice},
     {MethodKind::sgc, ModelKind::gcn, ResidualKind::none}};
 

@@ -175,7 +175,7 @@ void check_masked_residual(const Case& c, Reach reach) {
   (void)make_tiny_store(dir.path() / "store", store_options(c, reach));
   const Store store(dir.path() / "store");
   TrainOptions options = train_options(c, dir.path());
-  options.model.dropout = 0.3;
+  options.model.dropout = options.model.input_dropout = 0.3;
   Engine<double> engine(store, options);
   FullMethod<double> method(engine.session);
   const auto at_first_step = [&] {
@@ -200,7 +200,7 @@ void check_masked_residual(const Case& c, Reach reach) {
 
 TEST_CASE("with dropout the residuals' gradients are behind the same masks: central differences at a fixed step") {
   for (std::size_t i = 0; i < kCases.size(); ++i) {
-    if (kCases[i].residual == ResidualKind::none) continue;
+    if (kCases[i].residual == ResidualKind::none && kCases[i].model != ModelKind::gcnii) continue;
     for (const Reach reach : {Reach::wide, Reach::small}) {
       CAPTURE(i);
       CAPTURE(static_cast<int>(reach));

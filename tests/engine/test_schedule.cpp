@@ -99,6 +99,7 @@ TEST_CASE("schedule: planned bytes are moved, and no bit changes") {
       options.method = method;
       options.model.kind = kind;
       options.model.hidden = 80;
+      if (kind == ModelKind::gcnii) options.model.layers = 2;  // and a linear one before and behind them
       options.model.activation = Activation::relu;
       options.model.norm = NormKind::layer;
       options.model.dropout = kind == ModelKind::sage ? 0 : 0.3;
