@@ -19,7 +19,7 @@ namespace strata {
 
 namespace {
 
-constexpr std::size_t kSampleStores = 7;
+constexpr std::size_t kSampleStores = 8;
 constexpr std::size_t kSampleChunks = 32;   // of a dense pass
 constexpr std::size_t kProductChunks = 16;  // of each shard
 constexpr std::uint64_t kLargestSample = std::uint64_t{128} << 20, kSmallestSample = std::uint64_t{4} << 20;
@@ -126,8 +126,10 @@ double Calibration<T>::dense(const std::string& kind, std::size_t layer) {
   inputs.z = z;
   if (spec.has_root()) inputs.root = x;
   if (skip) inputs.skip = skip;
+  if (spec.initial) inputs.initial = x;
   const bool is_top = layer + 1 == session_.model.layers.size();
   // A layer that emits logits keeps them exact.
+  RowStore initial = spec.initial ? session_.make_exact("sample", rows, spec.in) : RowStore();
   RowStore logits = is_top ? session_.make_exact("sample", rows, spec.out) : RowStore();
   const auto run = [&] {
     if (kind == "forward") {
@@ -152,6 +154,7 @@ double Calibration<T>::dense(const std::string& kind, std::size_t layer) {
     pass.parameters = !kind.starts_with("backward");
     if (kind.ends_with("with inputs")) pass.dz.store = &dz;
     if (kind.ends_with("with inputs") && spec.has_root()) pass.dx = &dx;
+    if (kind.ends_with("with inputs") && spec.initial) pass.initial = {{}, &initial, false};
     static_cast<void>(backward_pass<T>(session_, pass));
   };
   const double seconds = best_of_two(run) / static_cast<double>(rows);

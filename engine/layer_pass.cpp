@@ -17,6 +17,7 @@ template <class T>
 void read_inputs(const LayerInputs& inputs, const PassRows& rows, std::size_t t, LayerTile<T>& tile) {
   read_tile<T>(inputs.z, rows, t, tile.ids(), tile.z());
   if (inputs.root) read_tile<T>(inputs.root, rows, t, tile.ids(), tile.x());
+  if (inputs.initial) read_tile<T>(inputs.initial, rows, t, tile.ids(), tile.x());
 }
 
 // Tells the plan, and those who read ahead, what a pass reads of a source.
@@ -97,9 +98,11 @@ class BackwardRun {
   void note(Schedule::Scope& scope, ReadAhead& ahead) const {
     note_read(pass_.inputs.z, rows_, scope, ahead);
     note_read(pass_.inputs.root, rows_, scope, ahead);
+    note_read(pass_.inputs.initial, rows_, scope, ahead);
     if (pass_.output != nullptr) note_read(*pass_.output, rows_, scope, ahead);
     if (pass_.alpha != nullptr) note_read(*pass_.alpha, rows_, scope, ahead);
     note_read(above_, rows_, scope, ahead);
+    note_initial(scope, ahead);
     pass_.dz.note(scope);
     if (pass_.dx != nullptr) scope.use(*pass_.dx, StoreUse::Kind::overwrite);
     if (pass_.dz.spmm != nullptr) scope.gathers(pass_.dz.spmm->memory_bytes());
@@ -123,6 +126,33 @@ class BackwardRun {
     tile.backward(pass_.masks);
     if (pass_.wants_inputs()) pass_.dz.write(t, tile.dz());
     if (pass_.dx != nullptr) write_chunk<T>(*pass_.dx, t, tile.dx());
+    if (pass_.initial.store != nullptr) gather_initial(t, tile);
+  }
+
+  void note_initial(Schedule::Scope& scope, ReadAhead& ahead) const {
+    const InitialGradient& initial = pass_.initial;
+    if (initial.store == nullptr) return;
+    note_read(initial.above, rows_, scope, ahead);
+    scope.use(*initial.store, initial.adds ? StoreUse::Kind::update : StoreUse::Kind::overwrite);
+    if (initial.adds) ahead.add(*initial.store);
+  }
+
+  // This layer's share of the gradient at X^1 to that of the layers above.
+  void gather_initial(std::size_t t, LayerTile<T>& tile) const {
+    const InitialGradient& initial = pass_.initial;
+    const MatrixView<T> sum = tile.dx();
+    if (initial.adds) {
+      add_and_write_panels<T>(*initial.store, t, 0, sum);
+      return;
+    }
+    if (initial.above) {
+      const MatrixView<T> above = tile.y();
+      read_tile<T>(initial.above, rows_, t, tile.ids(), above);
+      for (std::size_t i = 0; i < sum.rows; ++i) {
+        for (std::size_t c = 0; c < sum.cols; ++c) sum(i, c) += above(i, c);
+      }
+    }
+    write_chunk<T>(*initial.store, t, sum);
   }
 
   void fill_dy(std::size_t t, Slot<T>& slot) {
@@ -172,6 +202,7 @@ void forward_pass(Session<T>& session, std::size_t layer, const PassRows& rows, 
   ReadAhead ahead(session.options.prefetch);
   note_read(inputs.z, rows, scope, ahead);
   note_read(inputs.root, rows, scope, ahead);
+  note_read(inputs.initial, rows, scope, ahead);
   const bool reads_skip = spec.skip > 0 && !LayerTile<T>::skip_is_x(spec);
   if (reads_skip) note_read(inputs.skip, rows, scope, ahead);
   out.note(scope);
@@ -225,6 +256,7 @@ StepScan<T>::StepScan(Session<T>& session, std::size_t layer, const LayerInputs&
   };
   note(inputs.z);
   note(inputs.root);
+  note(inputs.initial);
   if (alpha != nullptr) note(*alpha);
   double rows = 0;
   for (const std::vector<std::uint32_t>& batch : batches) rows += static_cast<double>(batch.size());
@@ -259,6 +291,8 @@ PassTotals backward_to_inputs(Session<T>& session, BackwardPass<T> pass, const R
     add = in_order(*pass.dx);
   } else if (layer.passed()) {
     add = layer.skip == 1 ? in_order(*pass.alpha) : pass.above;
+  } else if (layer.initial && pass.layer == 1) {
+    add = in_order(*pass.initial.store);
   }
   RowStore v;
   if (layer.transform_first) v = session.make_alpha("gradient at U" + number, inputs.train_rows(), layer.out);

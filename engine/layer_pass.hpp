@@ -5,6 +5,7 @@
 #include <span>
 
 #include "engine/external_spmm.hpp"
+#include "engine/initial_gradient.hpp"
 #include "engine/layer_tile.hpp"
 #include "engine/read_ahead.hpp"
 #include "engine/session.hpp"
@@ -13,9 +14,9 @@ namespace strata {
 
 // Where a layer's rows come from: z is the aggregate Z^k (or X^{k-1} for a layer that does not aggregate), root is
 // X^{k-1} for a layer with a root term, else null; skip is X^{k-skip} for a layer with a residual, which only forward
-// passes read.
+// passes read; initial is X^1 for a layer with an initial residual.
 struct LayerInputs {
-  RowSource z, root, skip;
+  RowSource z, root, skip, initial;
 };
 
 // out <- X^k for the rows (a whole part).
@@ -39,9 +40,12 @@ struct BackwardPass {
   bool parameters = false;                           // add this pass's gradients to the session's (zero them before)
   RowSink<T> dz;                                     // gradient at the aggregate, all rows; empty: not wanted
   RowStore* dx = nullptr;     // gradient at X^{k-1} beside the aggregate: root term, residual; all rows
+  InitialGradient initial;    // of a layer with an initial residual, where `below` is wanted
   ReadAhead* scan = nullptr;  // of the scan over many batches that this one is a part of
 
-  [[nodiscard]] bool wants_inputs() const { return dz.store != nullptr || dz.spmm != nullptr || dx != nullptr; }
+  [[nodiscard]] bool wants_inputs() const {
+    return dz.store != nullptr || dz.spmm != nullptr || dx != nullptr || initial.store != nullptr;
+  }
 };
 
 struct PassTotals {
@@ -72,7 +76,8 @@ PassTotals backward_pass(Session<T>& session, const BackwardPass<T>& pass);
 
 // The same over all rows, with the gradient at the layer's input rows X^{k-1} (x where the layer transforms first, the
 // train part of layer k-1's map) written to `below` (null: not wanted): through the transposed aggregation, plus the
-// root term, plus the residual that leads past the layer, added in T after the sum. pass.dz and pass.dx are set here.
+// root term, plus the residual that leads past the layer, or (layer 2) what was gathered of X^1, added in T after the
+// sum. pass.dz and pass.dx are set here.
 template <class T>
 PassTotals backward_to_inputs(Session<T>& session, BackwardPass<T> pass, const RowStore* x, RowStore* below);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/gcnii_tile.hpp"
 #include "kernels/activation.hpp"
 #include "kernels/base/error.hpp"
 #include "kernels/dropout.hpp"
@@ -37,7 +38,7 @@ LayerTile<T>::LayerTile(const LayerSpec& layer, std::size_t layer_index, const P
   const std::size_t out = kChunkRows * layer.out;
   const std::size_t z = kChunkRows * layer.z_width();
   z_ = scratch.take<T>(slot, z);
-  if (layer.has_root()) x_ = scratch.take<T>(slot, in);
+  if (layer.has_root() || layer.initial) x_ = scratch.take<T>(slot, in);
   pre_ = scratch.take<T>(slot, out);
   if (layer.has_norm) {
     post_ = scratch.take<T>(slot, out);
@@ -63,7 +64,7 @@ std::uint64_t LayerTile<T>::memory_bytes(const LayerSpec& layer, std::size_t gro
   const std::size_t in = array(kChunkRows * layer.in);
   const std::size_t out = array(kChunkRows * layer.out);
   std::uint64_t bytes = array(kChunkRows * layer.z_width()) + 2 * out;
-  if (layer.has_root()) bytes += in;
+  if (layer.has_root() || layer.initial) bytes += in;
   if (layer.has_norm) bytes += out + 2 * array(kChunkRows) + array(layer.out);
   if (needs.backward || layer.skip > 0) bytes += out;
   if (needs.inputs) bytes += layer.has_root() ? 2 * in : in;
@@ -83,11 +84,12 @@ void LayerTile<T>::begin(std::span<const NodeId> ids) {
   ids_ = ids;
   if (ids.size() == kChunkRows) return;
   clear_padding(z_, layer_->z_width());
-  if (layer_->has_root()) clear_padding(x_, layer_->in);
+  if (layer_->has_root() || layer_->initial) clear_padding(x_, layer_->in);
 }
 
 template <class T>
-void LayerTile<T>::mask_input(const Masks& masks) {
+void LayerTile<T>::take_input(const Masks& masks) {
+  if (layer_->initial) gcnii_mix<T>({*layer_, *parameters_}, full(z_, layer_->in), full(x_, layer_->in));
   if (!masks.on || layer_->input_dropout == 0) return;
   cpu::dropout<T>(layer_->input_dropout, input_key(masks, index_), ids_.data(), z(), z());
 }
@@ -95,7 +97,7 @@ void LayerTile<T>::mask_input(const Masks& masks) {
 template <class T>
 void LayerTile<T>::take_output(const Masks& masks) {
   STRATA_ASSERT(output_suffices(*layer_));
-  mask_input(masks);
+  take_input(masks);
   from_output_ = true;
 }
 
@@ -103,9 +105,11 @@ template <class T>
 void LayerTile<T>::forward(const Masks& masks) {
   const LayerSpec& l = *layer_;
   from_output_ = false;
-  mask_input(masks);
+  take_input(masks);
   const T* bias = l.bias == kNoTensor ? nullptr : parameters_->value(l.bias);
-  if (l.transform_first) {
+  if (l.initial) {
+    gcnii_forward<T>({l, *parameters_}, full(z_, l.in), full(x_, l.in), full(pre_, l.out));
+  } else if (l.transform_first) {
     add_bias(bias);
   } else {
     cpu::linear_forward<T>(full(z_, l.in), parameters_->matrix(l.weight), bias, full(pre_, l.out), false);
@@ -181,6 +185,14 @@ template <class T>
 void LayerTile<T>::backward_parameters() {
   const LayerSpec& l = *layer_;
   const MatrixView<const T> delta = full(dy_, l.out);
+  if (l.initial) {
+    const std::size_t second = l.initial->weight;
+    const MatrixView<T> dweight2 =
+        second == kNoTensor ? MatrixView<T>() : MatrixView<T>(gradient_of(second), l.in, l.out);
+    gcnii_backward_weights<T>({l, *parameters_}, delta, full(z_, l.in), full(x_, l.in),
+                              {gradient_of(l.weight), l.in, l.out}, dweight2);
+    return;
+  }
   if (!l.transform_first) {
     cpu::linear_backward_weight<T>(delta, full(z_, l.in), {gradient_of(l.weight), l.out, l.in}, false);
   }
@@ -194,6 +206,10 @@ template <class T>
 void LayerTile<T>::backward_inputs() {
   const LayerSpec& l = *layer_;
   const MatrixView<const T> delta = full(dy_, l.out);
+  if (l.initial) {
+    gcnii_backward_inputs<T>({l, *parameters_}, delta, full(dz_, l.in), full(x_, l.in));
+    return;
+  }
   if (!l.transform_first) {
     cpu::linear_backward_input<T>(delta, parameters_->matrix(l.weight), full(dz_, l.in), false);
   }

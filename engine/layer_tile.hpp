@@ -33,8 +33,8 @@ class LayerTile {
             ScratchMemory::Use& scratch, std::size_t slot);
   [[nodiscard]] static std::uint64_t memory_bytes(const LayerSpec& layer, std::size_t group_size, TileNeeds needs);
 
-  // Call with the tile's node ids, then fill z() (and x() of a layer with a root term): rows ids.size(). Without
-  // TileNeeds::backward also skip() of a layer with a residual.
+  // Call with the tile's node ids, then fill z() (and x() of a layer with a root term, or with X^1 of one with an
+  // initial residual): rows ids.size(). Without TileNeeds::backward also skip() of a layer with a residual.
   void begin(std::span<const NodeId> ids);
   [[nodiscard]] MatrixView<T> z() const { return used(z_, layer_->z_width()); }
   [[nodiscard]] MatrixView<T> x() const { return used(x_, layer_->in); }
@@ -59,17 +59,20 @@ class LayerTile {
   void backward(const Masks& masks);
   // After backward(): gradients of the group's tensors (laid out like the group; that of a transform-first layer's
   // weight is zero here), at the aggregate, at X^{k-1} beside the aggregate: root term, then residual. A layer that
-  // does not aggregate has the residual in dz().
+  // does not aggregate has the residual in dz(). One with an initial residual has its share of X^1's gradient in dx();
+  // y() is then free.
   [[nodiscard]] std::span<T> parameter_gradients() const { return gradients_; }
   [[nodiscard]] MatrixView<T> dz() const { return layer_->transform_first ? dy() : used(dz_, layer_->in); }
-  [[nodiscard]] MatrixView<T> dx() const { return used(layer_->has_root() ? dx_ : past_, layer_->in); }
+  [[nodiscard]] MatrixView<T> dx() const {
+    return used(layer_->initial ? x_ : layer_->has_root() ? dx_ : past_, layer_->in);
+  }
 
  private:
   [[nodiscard]] MatrixView<T> full(std::span<T> a, std::size_t cols) const { return {a.data(), kChunkRows, cols}; }
   [[nodiscard]] MatrixView<T> used(std::span<T> a, std::size_t cols) const { return {a.data(), ids_.size(), cols}; }
   void clear_padding(std::span<T> a, std::size_t cols) const;
   [[nodiscard]] T* gradient_of(std::size_t tensor) const;
-  void mask_input(const Masks& masks);
+  void take_input(const Masks& masks);
   void take_past(const Masks& masks);
   void add_bias(const T* bias);
   void backward_parameters();

@@ -1,6 +1,7 @@
 #include "engine/model.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 
 #include "kernels/base/error.hpp"
@@ -47,13 +48,44 @@ class ModelBuilder {
     model_.layers.push_back(layer);
   }
 
-  void add_head(std::size_t in, std::size_t classes) {
+  // X^1 = act(X^0 W^T + b), without a mask (PyG's example has none on the initial residual either).
+  void add_gcnii_input(std::size_t in) {
+    LayerSpec layer;
+    layer.in = in;
+    layer.out = options_.hidden;
+    layer.group = open_group("layer1");
+    layer.activation = options_.activation;
+    layer.input_dropout = options_.input_dropout;
+    add_linear(layer, "lins.0.");
+    model_.layers.push_back(layer);
+  }
+
+  // number: from 1, of the layers that aggregate; layer 1 of the model is the input's.
+  void add_gcnii_layer(std::size_t number) {
+    const std::string index = std::to_string(number - 1);
+    LayerSpec layer;
+    layer.in = layer.out = options_.hidden;
+    layer.group = open_group("layer" + std::to_string(number + 1));
+    layer.aggregation = aggregation();
+    layer.initial =
+        InitialResidual{options_.gcnii_alpha, std::log(options_.gcnii_theta / static_cast<double>(number) + 1)};
+    layer.weight = tensor("convs." + index + ".weight1", {layer.in, layer.out}, layer.group, Init::glorot);
+    if (!options_.gcnii_shared) {
+      layer.initial->weight = tensor("convs." + index + ".weight2", {layer.in, layer.out}, layer.group, Init::glorot);
+    }
+    layer.activation = options_.activation;
+    layer.output_dropout = options_.dropout;
+    if (options_.norm == NormKind::layer) add_norm(layer, "norms." + index + ".");
+    model_.layers.push_back(layer);
+  }
+
+  // name: of the tensors, in front of weight and bias.
+  void add_head(std::size_t in, std::size_t classes, const std::string& name = "head.") {
     LayerSpec head;
     head.in = in;
     head.out = classes;
     head.group = open_group("head");
-    head.weight = tensor("head.weight", {classes, in}, head.group, Init::glorot);
-    head.bias = tensor("head.bias", {classes}, head.group, Init::zero);
+    add_linear(head, name);
     model_.layers.push_back(head);
     model_.has_head = true;
   }
@@ -67,7 +99,7 @@ class ModelBuilder {
   Aggregation aggregation() const {
     if (options_.kind == ModelKind::mlp) return Aggregation::none;
     if (options_.aggregation != Aggregation::none) return options_.aggregation;
-    return options_.kind == ModelKind::gcn ? Aggregation::sym : Aggregation::mean;
+    return options_.kind == ModelKind::sage ? Aggregation::mean : Aggregation::sym;
   }
 
   void add_tensors(LayerSpec& layer, const std::string& prefix) {
@@ -82,11 +114,14 @@ class ModelBuilder {
         layer.bias = tensor(prefix + "lin_l.bias", {layer.out}, layer.group, Init::zero);
         layer.root_weight = tensor(prefix + "lin_r.weight", shape, layer.group, Init::glorot);
         break;
-      case ModelKind::mlp:
-        layer.weight = tensor(prefix + "weight", shape, layer.group, Init::glorot);
-        layer.bias = tensor(prefix + "bias", {layer.out}, layer.group, Init::zero);
-        break;
+      case ModelKind::mlp: add_linear(layer, prefix); break;
+      case ModelKind::gcnii: break;  // add_gcnii_layer
     }
+  }
+
+  void add_linear(LayerSpec& layer, const std::string& prefix) {
+    layer.weight = tensor(prefix + "weight", {layer.out, layer.in}, layer.group, Init::glorot);
+    layer.bias = tensor(prefix + "bias", {layer.out}, layer.group, Init::zero);
   }
 
   // index: of the layer, not yet in the model.
@@ -127,10 +162,36 @@ bool Model::uses_graph() const {
   return std::any_of(layers.begin(), layers.end(), [](const LayerSpec& l) { return l.aggregates(); });
 }
 
+Aggregation Model::aggregation() const {
+  const auto first = std::find_if(layers.begin(), layers.end(), [](const LayerSpec& l) { return l.aggregates(); });
+  return first != layers.end() ? first->aggregation : Aggregation::none;
+}
+
 bool Model::has_dropout() const {
   return std::any_of(layers.begin(), layers.end(),
                      [](const LayerSpec& l) { return l.input_dropout > 0 || l.output_dropout > 0; });
 }
+
+namespace {
+
+Model build_gcnii(ModelBuilder& builder, const ModelOptions& options, std::size_t features, std::size_t classes) {
+  if (options.classifier == ClassifierKind::none) {
+    throw UsageError(
+        "--classifier none: the layers of model gcnii are as wide as --hidden, so a linear layer emits the "
+        "logits; use auto or linear");
+  }
+  if (options.residual != ResidualKind::none) {
+    throw UsageError(
+        "--residual: model gcnii has residuals of its own, to its first rows (--gcnii-alpha) and past its "
+        "weights (--gcnii-theta); leave it out");
+  }
+  builder.add_gcnii_input(features);
+  for (std::size_t k = 1; k <= options.layers; ++k) builder.add_gcnii_layer(k);
+  builder.add_head(options.hidden, classes, "lins.1.");
+  return builder.finish(classes);
+}
+
+}  // namespace
 
 Model build_model(const ModelOptions& options, MethodKind method, std::size_t features, std::size_t classes) {
   if (features == 0)
@@ -144,6 +205,7 @@ Model build_model(const ModelOptions& options, MethodKind method, std::size_t fe
     builder.add_sgc(features, classes);
     return builder.finish(classes);
   }
+  if (options.kind == ModelKind::gcnii) return build_gcnii(builder, options, features, classes);
   std::size_t in = features;
   for (std::size_t k = 1; k <= options.layers; ++k) {
     const bool emits_logits = k == options.layers && !head;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "engine/options.hpp"
@@ -11,6 +12,12 @@
 namespace strata {
 
 inline constexpr std::size_t kNoTensor = static_cast<std::size_t>(-1);
+
+// A layer of GCNII beside its aggregate: gcnii_tile.hpp has what it computes from Z and X^1, the rows of layer 1.
+struct InitialResidual {
+  double alpha = 0, beta = 0;      // shares of X^1, and of the weights beside the identity
+  std::size_t weight = kNoTensor;  // the second one, of X^1; kNoTensor: one for both
+};
 
 // X^k = dropout(act(norm(P)) [+ X^{k-skip}]), P = Z W^T + b [+ X^{k-1} W_root^T], Z = A X^{k-1} (or X^{k-1} itself
 // without aggregation). With transform_first the same map is read as P = Z + b [+ ...], Z = A (X^{k-1} W^T).
@@ -31,6 +38,7 @@ struct LayerSpec {
   // indices into Parameters::tensors(); kNoTensor if the layer has none
   std::size_t weight = kNoTensor, bias = kNoTensor, root_weight = kNoTensor, norm_gain = kNoTensor,
               norm_offset = kNoTensor;
+  std::optional<InitialResidual> initial;  // gcnii: P is another function of Z, and of X^1
 
   [[nodiscard]] bool has_root() const { return root_weight != kNoTensor; }
   [[nodiscard]] bool aggregates() const { return aggregation != Aggregation::none; }
@@ -47,6 +55,7 @@ struct Model {
   std::vector<std::string> group_names;
 
   [[nodiscard]] bool uses_graph() const;
+  [[nodiscard]] Aggregation aggregation() const;  // that of all layers that aggregate; none if no layer does
   [[nodiscard]] bool has_dropout() const;
 };
 

@@ -12,7 +12,7 @@
 namespace strata {
 
 enum class MethodKind : std::uint8_t { full, iglu, sgc };
-enum class ModelKind : std::uint8_t { gcn, sage, mlp };
+enum class ModelKind : std::uint8_t { gcn, sage, mlp, gcnii };
 enum class NormKind : std::uint8_t { none, layer };
 enum class ClassifierKind : std::uint8_t { automatic, none, linear };
 enum class ResidualKind : std::uint8_t { none, add, add2 };  // X^k += X^{k-1}, or X^{k-2}, where widths agree
@@ -34,6 +34,9 @@ struct ModelOptions {
   ResidualKind residual = ResidualKind::none;
   double dropout = 0;        // on the output of every hidden layer
   double input_dropout = 0;  // on the input of layer 1's linear map (after aggregation)
+  // gcnii: the share of the initial residual; of layer l's weights ln(theta / l + 1); one weight for both or two
+  double gcnii_alpha = 0.1, gcnii_theta = 0.5;
+  bool gcnii_shared = true;
 };
 
 struct OptimizerOptions {

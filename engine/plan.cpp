@@ -47,7 +47,7 @@ void add_evaluation_stores(const TrainOptions& options, const StoreInfo& store, 
 // ones.
 void add_alpha_stores(const TrainOptions& options, const StoreInfo& store, const Model& model,
                       std::vector<PlannedStore>& plan) {
-  std::size_t widest_aggregate = 0, widest_root = 0;
+  std::size_t widest_aggregate = 0, widest_root = 0, initial = 0;
   for (std::size_t l = 1; l < model.layers.size(); ++l) {
     const LayerSpec& layer = model.layers[l];
     plan.push_back({"alpha" + std::to_string(l), rows_of(store, layer.in, options.alpha_codec), options.alpha_bitmap});
@@ -56,7 +56,12 @@ void add_alpha_stores(const TrainOptions& options, const StoreInfo& store, const
                       options.alpha_bitmap});
     }
     if (layer.aggregates() && (layer.has_root() || layer.passed())) widest_root = std::max(widest_root, layer.in);
+    if (layer.initial) initial = layer.in;
     if (layer.aggregates()) widest_aggregate = std::max(widest_aggregate, layer.z_width());
+  }
+  // A layer's, and where it has other rows, those of the layer above.
+  for (std::size_t i = 0; i < 2 && initial > 0; ++i) {
+    plan.push_back({"gradient at X1", rows_of(store, initial, Codec::fp32), false});
   }
   // Where a layer has other rows than its inputs.
   if (widest_root > 0)

@@ -64,18 +64,19 @@ Session<T>::Session(const TrainOptions& o, const Store& s, MemoryBudget& b)
       sets(training_store, aggregation_flags(model), closure_of(objective, inductive), workers, b),
       plan(checked_plan(o, s.info(), model, workers.threads())),
       parameters(model.tensors, model.group_names, o.seed, b),
-      graph(training_store, model.layers.front().aggregation, b),
+      graph(training_store, model.aggregation(), b),
       buffers(b, {o.cache_dir, o.disk_limit, plan.read_ahead, false}),
       scratch(b, workers.slots()) {
   scratch.keep(plan.workspace / workers.slots());
   if (o.bitmap || o.alpha_bitmap) buffers.reserve_packing();
   features = buffers.attach("features", store.features(budget));
   if (inductive) open_full_graph();
-  if (!model.layers.front().aggregates()) return;
+  if (!model.uses_graph()) return;
   if (plan.fits) make_graphs_resident();
   spmm_memory.gather_limit = plan.gather_limit;
   spmm_memory.keep = plan.fits;
   spmm_memory.way = o.product_way == ProductWay::tiles ? ProductWay::tiles : ProductWay::columns;
+  if (!model.layers.front().aggregates()) return;
   aggregate = first_aggregate(*this, GraphUse::training);
   if (full != nullptr) full->aggregate = first_aggregate(*this, GraphUse::evaluation);
 }
@@ -85,7 +86,7 @@ void Session<T>::open_full_graph() {
   const Array<NodeId> wanted = labelled_nodes(objective, budget);
   full.reset(new FullGraph<T>{
       ActiveSets(store, aggregation_flags(model), LabelledNodes{wanted.span(), {}, {}}, workers, budget),
-      Graph<T>(store, model.layers.front().aggregation, budget),
+      Graph<T>(store, model.aggregation(), budget),
       {}});
 }
 

@@ -63,18 +63,18 @@ po::options_description data_options() {
 po::options_description model_options() {
   po::options_description group("Model", kLineLength);
   auto add = group.add_options();
-  add("model", text("gcn", "NAME"), "gcn, sage (mean) or mlp");
+  add("model", text("gcn", "NAME"), "gcn, sage (mean), mlp or gcnii (between two linear layers)");
   add("layers", text("2", "K"), "number of aggregations (of linear layers for mlp; the power of A for sgc)");
   add("hidden", text("64", "D"), "width of the hidden layers");
   add("activation", text("relu", "NAME"), "relu, elu, gelu or tanh");
-  add("layer-norm", text("none", "NAME"), "none or layer: normalise the hidden rows");
-  add("aggregation-norm", text("auto", "NAME"), "sym, row, or auto: the model's own (gcn sym, sage row)");
+  add("layer-norm", text("none", "NAME"), "none or layer: normalise the hidden rows (gcnii: behind aggregations)");
+  add("aggregation-norm", text("auto", "NAME"), "sym, row, or auto: the model's own (gcn, gcnii sym, sage row)");
   add("classifier", text("auto", "NAME"),
-      "linear: a linear layer after the last aggregation; none: that one emits the logits; auto: none");
+      "linear: a linear layer after the last aggregation; none: that one emits the logits; auto: none (gcnii: linear)");
   add("residual", text("none", "NAME"),
       "add: X^k += X^(k-1), add2: X^k += X^(k-2), in hidden layers where the widths agree, after the activation and "
       "before dropout");
-  add("dropout", text("0", "P"), "on the output of every hidden layer");
+  add("dropout", text("0", "P"), "on the output of every hidden layer (gcnii: behind aggregations)");
   add("input-dropout", text("0", "P"), "on the input of the first linear map");
   return group;
 }
@@ -145,9 +145,12 @@ po::options_description output_options() {
 }
 
 po::options_description method_options() {
-  po::options_description group("Options of one method", kLineLength);
+  po::options_description group("Options of one method or model", kLineLength);
   auto add = group.add_options();
   add("batch-size", text("0", "B"), "iglu, sgc: nodes in a batch; 0: 10240");
+  add("gcnii-alpha", text("0.1", "X"), "gcnii: share of the first hidden rows in every layer's input");
+  add("gcnii-theta", text("0.5", "X"), "gcnii: share of layer l's weights beside the identity: ln(X / l + 1)");
+  add("gcnii-shared", text("on", "on|off"), "gcnii: one weight for aggregate and first rows, or off: one for each");
   add("iglu-order", text("inverted", "NAME"),
       "iglu: inverted: layers step upwards, embeddings exact, their gradients from the epoch's start; backprop: "
       "layers step downwards, gradients recomputed on the way, embeddings from the epoch's start");
@@ -189,11 +192,11 @@ Examples
     strata-train --store products.store --run runs/sgc --method sgc --layers 3 --epochs 50
 
 Methods and models of this version
-               gcn    sage    mlp
-  full         yes    yes     yes
-  iglu         yes    yes     yes
+               gcn    sage    mlp    gcnii
+  full         yes    yes     yes    yes
+  iglu         yes    yes     yes    yes
   sgc          yes
-Residuals (--residual) work with full and iglu and every model.
+Residuals (--residual) work with full and iglu and every model but gcnii, which has its own.
 
 Exit status: 0 done; 1 internal error; 2 wrong usage; 3 bad input; 4 not enough memory or disk; 5 damaged store or
 checkpoint; 130 or 143 stopped by SIGINT or SIGTERM after an epoch, with a checkpoint.

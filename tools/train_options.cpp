@@ -110,7 +110,7 @@ void refuse_foreign_options(const Values& values) {
   for (const ForeignOption& option : foreign_train_options()) {
     if (same_value(values.text(option.name), option.standard)) continue;
     values.fail(option.name, std::string("belongs to ") + option.belongs_to +
-                                 "; this version has methods full, iglu and sgc with models gcn, sage and mlp");
+                                 "; this version has methods full, iglu and sgc with models gcn, sage, mlp and gcnii");
   }
 }
 
@@ -143,10 +143,22 @@ Codec parse_codec_option(const Values& values, const char* name, bool& bitmap) {
   return kCodecs[choice];
 }
 
+void fill_gcnii(const Values& values, ModelOptions& model) {
+  for (const char* name : {"gcnii-alpha", "gcnii-theta", "gcnii-shared"}) {
+    if (model.kind != ModelKind::gcnii && values.given(name))
+      values.fail(name, "belongs to --model gcnii; leave it out");
+  }
+  model.gcnii_alpha = values.real("gcnii-alpha", 0);
+  if (model.gcnii_alpha > 1) values.fail("gcnii-alpha", "expected a number from 0 to 1");
+  model.gcnii_theta = values.real("gcnii-theta", 0);
+  model.gcnii_shared = values.choice("gcnii-shared", {"on", "off"}) == 0;
+}
+
 void fill_model(const Values& values, ModelOptions& model) {
-  constexpr ModelKind kModels[] = {ModelKind::gcn, ModelKind::sage, ModelKind::mlp};
+  constexpr ModelKind kModels[] = {ModelKind::gcn, ModelKind::sage, ModelKind::mlp, ModelKind::gcnii};
   model.kind =
-      kModels[values.choice("model", {"gcn", "sage", "mlp"}, {"saint", "vrgcn", "gat", "gcnii", "appnp", "pna"})];
+      kModels[values.choice("model", {"gcn", "sage", "mlp", "gcnii"}, {"saint", "vrgcn", "gat", "appnp", "pna"})];
+  fill_gcnii(values, model);
   model.layers = values.count("layers", 1, 1000);
   model.hidden = values.count("hidden", 1, 1u << 20);
   constexpr Activation kActivations[] = {Activation::relu, Activation::elu, Activation::gelu, Activation::tanh};
@@ -162,7 +174,7 @@ void fill_model(const Values& values, ModelOptions& model) {
   const std::size_t norm = values.choice("aggregation-norm", {"auto", "sym", "row"});
   if (norm == 0) return;
   if (model.kind == ModelKind::mlp) values.fail("aggregation-norm", "model mlp does not aggregate");
-  const Aggregation row = model.kind == ModelKind::gcn ? Aggregation::row_with_self : Aggregation::mean;
+  const Aggregation row = model.kind == ModelKind::sage ? Aggregation::mean : Aggregation::row_with_self;
   model.aggregation = norm == 1 ? Aggregation::sym : row;
 }
 

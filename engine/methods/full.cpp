@@ -66,13 +66,16 @@ PassTotals FullMethod<T>::step_gradients(const Masks& masks, const StepObserver<
   }
   if (masks.on || fresh_ < layers.size()) rows_.aggregate(top, SweepParts::train);
   for (std::size_t g = 0; g < session_.parameters.groups(); ++g) session_.parameters.zero_gradients(g);
+  InitialGathering<T> initial(session_);
   RowStore alpha, above;  // at the layer's output, and at that of the layer above it
   PassTotals totals;
   for (std::size_t l = layers.size(); l-- > 0;) {
     RowStore below =
         l > 0 ? session_.make_alpha("alpha" + std::to_string(l), session_.rows(l - 1).train_rows(), layers[l].in)
               : RowStore();
-    const PassTotals pass = backward(l, masks, l == top ? nullptr : &alpha, &above, l > 0 ? &below : nullptr);
+    const PassTotals pass =
+        backward(l, masks, l == top ? nullptr : &alpha, &above, initial.next(l), l > 0 ? &below : nullptr);
+    if (l == 1) initial.clear();
     if (l == top) totals = pass;
     above = layers[l].skip == 2 ? std::move(alpha) : RowStore();  // needed once more, past the layer below
     alpha = std::move(below);
@@ -85,12 +88,13 @@ PassTotals FullMethod<T>::step_gradients(const Masks& masks, const StepObserver<
 // layer skips over this one.
 template <class T>
 PassTotals FullMethod<T>::backward(std::size_t layer, const Masks& masks, const RowStore* alpha, const RowStore* above,
-                                   RowStore* below) {
+                                   const InitialGradient& initial, RowStore* below) {
   BackwardPass<T> pass;
   pass.layer = layer;
   pass.inputs = rows_.inputs(layer);
   pass.masks = masks;
   pass.alpha = alpha;
+  pass.initial = initial;
   if (session_.model.layers[layer].skipped_over) {
     const bool same = &session_.rows(layer + 1) == &session_.rows(layer);
     pass.above = same ? RowSource(*above) : RowSource(*above, session_.rows(layer + 1), nullptr);

@@ -75,15 +75,17 @@ LayerInputs ForwardRows<T>::inputs(std::size_t layer, RowPart part) const {
   }
   if (spec.has_root()) inputs.root = input_rows(layer, 1, part);
   if (spec.skip > 0) inputs.skip = input_rows(layer, spec.skip, part);
+  if (spec.initial) inputs.initial = input_rows(layer, layer, part);
   return inputs;
 }
 
-// A root term, a residual, a layer without aggregation and one that transforms first read X row by row.
+// A root term, a residual, an initial residual (of X^1), a layer without aggregation and one that transforms first read
+// X row by row.
 template <class T>
 bool ForwardRows<T>::stores_x(std::size_t layer) const {
   if (keep_hidden_ || layer + 1 == x_.size()) return true;
   const LayerSpec& next = session_.model.layers[layer + 1];
-  if (next.skip == 1 || next.skipped_over) return true;
+  if (next.skip == 1 || next.skipped_over || (layer == 0 && next.initial)) return true;
   return !next.aggregates() || next.has_root() || next.transform_first;
 }
 

@@ -41,6 +41,10 @@ void add_model(const ModelOptions& model, Settings& settings) {
   settings["residual"] = residual_name(model.residual);
   settings["dropout"] = number(model.dropout);
   settings["input-dropout"] = number(model.input_dropout);
+  if (model.kind != ModelKind::gcnii) return;
+  settings["gcnii-alpha"] = number(model.gcnii_alpha);
+  settings["gcnii-theta"] = number(model.gcnii_theta);
+  settings["gcnii-shared"] = on_off(model.gcnii_shared);
 }
 
 void add_optimizer(const OptimizerOptions& optimizer, Settings& settings) {
@@ -97,6 +101,7 @@ const char* model_name(ModelKind kind) {
     case ModelKind::gcn: return "gcn";
     case ModelKind::sage: return "sage";
     case ModelKind::mlp: return "mlp";
+    case ModelKind::gcnii: return "gcnii";
   }
   return "";
 }

@@ -117,6 +117,8 @@ inline const std::vector<Mode> kModes = {
     {MethodKind::iglu, ModelKind::gcn, ResidualKind::add2, IgluOrder::backprop, IgluRefresh::alternate},
     {MethodKind::iglu, ModelKind::sage, ResidualKind::add, IgluOrder::backprop, IgluRefresh::twice},
     {MethodKind::iglu, ModelKind::mlp, ResidualKind::add, IgluOrder::backprop, IgluRefresh::alternate},
+    {MethodKind::full, ModelKind::gcnii, ResidualKind::none},
+    {MethodKind::iglu, ModelKind::gcnii, ResidualKind::none, IgluOrder::backprop, IgluRefresh::twice},
     {MethodKind::sgc, ModelKind::gcn, ResidualKind::none}};
 
 inline TrainOptions options_for(const Mode& mode, const std::filesystem::path& directory) {

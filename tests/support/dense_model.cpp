@@ -124,7 +124,7 @@ Dense layer_norm_backward(const Dense& dy, const Dense& gain, const Tape& tape, 
 class DenseModel {
  public:
   DenseModel(const Model& model, const Parameters<double>& p, const TinyGraph& graph)
-      : model_(model), p_(p), a_(normalised_adjacency(graph, model.layers.front().aggregation)) {
+      : model_(model), p_(p), a_(normalised_adjacency(graph, model.aggregation())) {
     tapes_.resize(model.layers.size());
     input_ = Dense(graph.in.size(), model.layers.front().in);
     for (std::size_t i = 0; i < input_.v.size(); ++i) input_.v[i] = graph.features[i];
@@ -137,6 +137,7 @@ class DenseModel {
       Dense y = layer_forward(l, l == 0 ? input_ : run.x[l - 1]);
       if (layer.skip > 0) add(y, l >= layer.skip ? run.x[l - layer.skip] : input_);
       run.x.push_back(y);
+      if (l == 0) first_ = y;
     }
   }
 
@@ -148,6 +149,7 @@ class DenseModel {
       const Dense below = layer_backward(l, l == 0 ? input_ : run.x[l - 1], run.alpha[l], run);
       // Lemma 3: every layer that reads X adds to its gradient; what stands there comes from residuals of layers above.
       if (l > 0) add(run.alpha[l - 1], below);
+      if (layer.initial) add(run.alpha[0], at_first_);
       if (layer.skip > 0 && l >= layer.skip) add(run.alpha[l - layer.skip], run.alpha[l]);
     }
   }
@@ -156,10 +158,10 @@ class DenseModel {
   Dense layer_forward(std::size_t l, const Dense& x) {
     const LayerSpec& layer = model_.layers[l];
     Tape tape;
-    tape.pre = multiply(x, transpose(tensor(p_, layer.weight)));
-    if (layer.aggregates()) tape.pre = multiply(a_, tape.pre);
+    tape.pre = layer.initial ? initial_forward(layer, x) : multiply(x, transpose(tensor(p_, layer.weight)));
+    if (layer.aggregates() && !layer.initial) tape.pre = multiply(a_, tape.pre);
     if (layer.has_root()) add(tape.pre, multiply(x, transpose(tensor(p_, layer.root_weight))));
-    const Dense bias = tensor(p_, layer.bias);
+    const Dense bias = layer.bias == kNoTensor ? Dense(1, layer.out) : tensor(p_, layer.bias);
     for (std::size_t i = 0; i < tape.pre.rows; ++i) {
       for (std::size_t c = 0; c < tape.pre.cols; ++c) tape.pre(i, c) += bias(0, c);
     }
@@ -179,6 +181,7 @@ class DenseModel {
       delta = layer_norm_backward(delta, tensor(p_, layer.norm_gain), tapes_[l], gradient(run, layer.norm_gain),
                                   gradient(run, layer.norm_offset));
     }
+    if (layer.initial) return initial_backward(layer, x, delta, run);
     for (std::size_t i = 0; i < delta.rows; ++i) {
       for (std::size_t c = 0; c < delta.cols; ++c) gradient(run, layer.bias)[c] += delta(i, c);
     }
@@ -192,18 +195,50 @@ class DenseModel {
     return below;
   }
 
+  // X of the first layer, for layers with an initial residual; the gradient at it, of the last layer_backward().
+  void set_first(const Dense& x) { first_ = x; }
+  [[nodiscard]] const Dense& at_first() const { return at_first_; }
+
  private:
+  [[nodiscard]] std::size_t second_weight(const LayerSpec& layer) const {
+    return layer.initial->weight == kNoTensor ? layer.weight : layer.initial->weight;
+  }
+  // (1 - b) x + b x W
+  [[nodiscard]] Dense mapped(double b, const Dense& x, const Dense& w) const {
+    Dense y = multiply(x, w);
+    for (std::size_t i = 0; i < y.v.size(); ++i) y.v[i] = (1 - b) * x.v[i] + b * y.v[i];
+    return y;
+  }
+  // (1 - a) A [(1 - b) x + b x W] + a [(1 - b) X^1 + b X^1 W2]
+  Dense initial_forward(const LayerSpec& layer, const Dense& x) const {
+    const double a = layer.initial->alpha, b = layer.initial->beta;
+    Dense pre = multiply(a_, mapped(b, x, tensor(p_, layer.weight)));
+    const Dense rest = mapped(b, first_, tensor(p_, second_weight(layer)));
+    for (std::size_t i = 0; i < pre.v.size(); ++i) pre.v[i] = (1 - a) * pre.v[i] + a * rest.v[i];
+    return pre;
+  }
+  Dense initial_backward(const LayerSpec& layer, const Dense& x, const Dense& delta, DenseRun& run) {
+    const double a = layer.initial->alpha, b = layer.initial->beta;
+    const Dense through = multiply(transpose(a_), delta);
+    put(run, layer.weight, multiply(transpose(x), through), b * (1 - a));
+    put(run, second_weight(layer), multiply(transpose(first_), delta), b * a);
+    Dense below = mapped(b, through, transpose(tensor(p_, layer.weight)));
+    at_first_ = mapped(b, delta, transpose(tensor(p_, second_weight(layer))));
+    for (double& value : below.v) value *= 1 - a;
+    for (double& value : at_first_.v) value *= a;
+    return below;
+  }
   static void add(Dense& to, const Dense& from) {
     for (std::size_t i = 0; i < to.v.size(); ++i) to.v[i] += from.v[i];
   }
   double* gradient(DenseRun& run, std::size_t index) const { return run.gradients.data() + p_.tensors()[index].offset; }
-  void put(DenseRun& run, std::size_t index, const Dense& g) const {
-    for (std::size_t i = 0; i < g.v.size(); ++i) gradient(run, index)[i] += g.v[i];
+  void put(DenseRun& run, std::size_t index, const Dense& g, double factor = 1) const {
+    for (std::size_t i = 0; i < g.v.size(); ++i) gradient(run, index)[i] += factor * g.v[i];
   }
 
   const Model& model_;
   const Parameters<double>& p_;
-  Dense a_, input_;
+  Dense a_, input_, first_, at_first_;
   std::vector<Tape> tapes_;
 };
 
@@ -243,12 +278,17 @@ DenseRun run_dense(const Model& model, const Parameters<double>& parameters, con
 }
 
 Dense dense_gradient_below(const Model& model, const Parameters<double>& parameters, const TinyGraph& graph,
-                           std::size_t layer, const Dense& x, const Dense* alpha) {
+                           std::size_t layer, const Dense& x, const Dense* alpha, const Dense* first, Dense* at_first) {
   DenseModel dense(model, parameters, graph);
+  if (first != nullptr) dense.set_first(*first);
   DenseRun ignored;
   ignored.gradients.assign(parameters.size(), 0);
   const Dense y = dense.layer_forward(layer, x);
-  if (alpha != nullptr) return dense.layer_backward(layer, x, *alpha, ignored);
+  if (alpha != nullptr) {
+    Dense below = dense.layer_backward(layer, x, *alpha, ignored);
+    if (at_first != nullptr) *at_first = dense.at_first();
+    return below;
+  }
   Dense g(y.rows, y.cols);
   (void)loss_gradient(graph, false, 1, y, g);
   return dense.layer_backward(layer, x, g, ignored);

@@ -209,6 +209,27 @@ TEST_CASE("the aggregation's normalisation depends on the model") {
   CHECK(parse({"--aggregation-norm", "row"}).model.aggregation == Aggregation::row_with_self);
   CHECK(parse({"--model", "sage", "--aggregation-norm", "row"}).model.aggregation == Aggregation::mean);
   CHECK(has(refusal({"--model", "mlp", "--aggregation-norm", "row"}), "does not aggregate"));
+  CHECK(parse({"--model", "gcnii", "--aggregation-norm", "row"}).model.aggregation == Aggregation::row_with_self);
+}
+
+TEST_CASE("the options of gcnii belong to it alone") {
+  const ModelOptions standard = parse({"--model", "gcnii"}).model;
+  CHECK(standard.kind == ModelKind::gcnii);
+  CHECK(standard.gcnii_alpha == 0.1);
+  CHECK(standard.gcnii_theta == 0.5);
+  CHECK(standard.gcnii_shared);
+  const ModelOptions given =
+      parse({"--model", "gcnii", "--gcnii-alpha", "0.25", "--gcnii-theta", "1.5", "--gcnii-shared", "off"}).model;
+  CHECK(given.gcnii_alpha == 0.25);
+  CHECK(given.gcnii_theta == 1.5);
+  CHECK_FALSE(given.gcnii_shared);
+  CHECK(has(refusal({"--gcnii-alpha", "0.1"}), "belongs to --model gcnii"));
+  CHECK(has(refusal({"--model", "sage", "--gcnii-theta", "1"}), "belongs to --model gcnii"));
+  CHECK(has(refusal({"--gcnii-shared", "on"}), "belongs to --model gcnii"));
+  CHECK(has(refusal({"--model", "gcnii", "--gcnii-alpha", "1.1"}), "from 0 to 1"));
+  CHECK(has(refusal({"--model", "gcnii", "--gcnii-alpha", "-1"}), "expected a number from 0"));
+  CHECK(has(refusal({"--model", "gcnii", "--gcnii-theta", "x"}), "expected a number"));
+  CHECK(has(refusal({"--model", "gcnii", "--gcnii-shared", "maybe"}), "use on, off"));
 }
 
 TEST_CASE("codec bitmap: rows of fp16 that go to disk packed, each kind by its own option") {
@@ -228,7 +249,7 @@ TEST_CASE("methods, models and forms of the contract that this version lacks are
   for (const char* method : {"gas", "vrgcn", "mvs", "visagnn", "digest", "graphsage", "clustergcn", "graphsaint"}) {
     CHECK(has(refusal({"--method", method}), "supports full, iglu, sgc"));
   }
-  for (const char* model : {"saint", "vrgcn", "gat", "gcnii", "appnp", "pna"}) {
+  for (const char* model : {"saint", "vrgcn", "gat", "appnp", "pna"}) {
     CHECK(has(refusal({"--model", model}), "supports gcn, sage, mlp"));
   }
   CHECK(has(refusal({"--method", "frobnicate"}), "use full, iglu, sgc"));

@@ -232,6 +232,16 @@ TEST_CASE("weights go out and come back in: inference alone predicts the same") 
   CHECK(summary(runs.run("inferred"))["best"]["test"] == summary(runs.run("trained"))["best"]["test"]);
   CHECK(content(runs.run("inferred") / "metrics.jsonl").empty());
 
+  const Words gcnii = {"--model", "gcnii", "--layers", "3", "--gcnii-shared", "off", "--method", "iglu"};
+  REQUIRE(runs.go("gcnii", gcnii).status == 0);
+  Words only_predict = gcnii;
+  for (const std::string& word : {std::string("--epochs"), std::string("0"), std::string("--init"),
+                                  (runs.run("gcnii") / "model.safetensors").string()}) {
+    only_predict.push_back(word);
+  }
+  REQUIRE(runs.go("gcnii again", only_predict).status == 0);
+  CHECK(content(runs.run("gcnii again") / "predictions.npy") == content(runs.run("gcnii") / "predictions.npy"));
+
   const Outcome other_model = runs.go("other", {"--model", "gcn", "--init", model});
   CHECK(other_model.status == 3);
   CHECK(other_model.error.find("tensor") != std::string::npos);
