@@ -81,10 +81,12 @@ std::uint64_t group_size(const Model& model, std::size_t group) {
 
 }  // namespace
 
-// Half of what comes out of a ReLU is zero; where something is added to it, what is zero in both stays so.
+// Half of what comes out of a ReLU is zero, unless a norm follows; where something is added to it, what is zero in both
+// stays so.
 double expected_kept(const Model& model, std::size_t layer, bool drops) {
   const LayerSpec& spec = model.layers[layer];
-  double zero = spec.activation == Activation::relu ? 0.5 : 0;
+  double zero = spec.activation == Activation::relu && spec.after[0].kind == NormKind::none ? 0.5 : 0;
+  if (spec.is_saint() && spec.saint.sum) zero *= zero;
   if (spec.skip > 0) zero *= layer >= spec.skip ? 1 - expected_kept(model, layer - spec.skip, drops) : 0;
   const double dropped = drops ? spec.output_dropout / 2 : 0;
   return (1 - zero) * (1 - dropped);

@@ -6,8 +6,10 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "engine/active_sets.hpp"
+#include "engine/batch_statistics.hpp"
 #include "engine/graph.hpp"
 #include "engine/model.hpp"
 #include "engine/objective.hpp"
@@ -48,8 +50,9 @@ class Session {
   Schedule schedule;
   ScratchMemory scratch;
   SpmmMemory spmm_memory;
-  RowStore features;   // X^0 as the store has it
-  RowStore aggregate;  // Z^1 = A X^0; empty when layer 1 does not aggregate
+  std::vector<BatchStatistics> statistics;  // by layer index: of the batch that batch norm saw last
+  RowStore features;                        // X^0 as the store has it
+  RowStore aggregate;                       // Z^1 = A X^0; empty when layer 1 does not aggregate
 
   [[nodiscard]] std::size_t nodes() const { return store.info().nodes; }
   // The rows of layer index l: of X^{l+1} and what belongs to it.

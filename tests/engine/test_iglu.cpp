@@ -18,6 +18,7 @@ struct Setting {
   NormKind norm;
   ResidualKind residual = ResidualKind::none;
   IgluOrder order = IgluOrder::inverted;
+  SaintCombine combine = SaintCombine::concat;
 };
 
 std::vector<Setting> settings(IgluOrder order) {
@@ -28,7 +29,10 @@ std::vector<Setting> settings(IgluOrder order) {
           {ModelKind::sage, ClassifierKind::none, NormKind::none, ResidualKind::none, order},
           {ModelKind::sage, ClassifierKind::linear, NormKind::layer, ResidualKind::add, order},
           {ModelKind::sage, ClassifierKind::none, NormKind::layer, ResidualKind::add2, order},
-          {ModelKind::mlp, ClassifierKind::linear, NormKind::none, ResidualKind::add2, order}};
+          {ModelKind::mlp, ClassifierKind::linear, NormKind::none, ResidualKind::add2, order},
+          {ModelKind::vrgcn, ClassifierKind::none, NormKind::layer, ResidualKind::none, order},
+          {ModelKind::saint, ClassifierKind::automatic, NormKind::layer, ResidualKind::none, order},
+          {ModelKind::saint, ClassifierKind::automatic, NormKind::layer, ResidualKind::add2, order, SaintCombine::sum}};
 }
 
 std::vector<Setting> all_settings() {
@@ -44,6 +48,7 @@ TrainOptions iglu_options(const Setting& s, const std::filesystem::path& directo
   o.model.classifier = s.classifier;
   o.model.norm = s.norm;
   o.model.residual = s.residual;
+  o.model.saint_combine = s.combine;
   o.iglu_order = s.order;
   if (s.residual == ResidualKind::none) return o;
   o.model.layers = 4;
