@@ -133,7 +133,8 @@ double Calibration<T>::dense(const std::string& kind, std::size_t layer) {
   RowStore logits = is_top ? session_.make_exact("sample", rows, spec.out) : RowStore();
   const auto run = [&] {
     if (kind == "forward") {
-      forward_pass<T>(session_, layer, all, inputs, {}, RowSink<T>{is_top ? &logits : &y, nullptr, true, 0});
+      const Masks masks{false, 0, 0, session_.options.method == MethodKind::full};
+      forward_pass<T>(session_, layer, all, inputs, masks, RowSink<T>{is_top ? &logits : &y, nullptr, true, 0});
       return;
     }
     if (kind == "project") {
@@ -148,7 +149,9 @@ double Calibration<T>::dense(const std::string& kind, std::size_t layer) {
     pass.layer = layer;
     pass.map = &map;
     pass.inputs = inputs;
-    pass.masks = {session_.model.has_dropout() && kind != "backward with inputs", 0, 0};
+    const bool training = kind != "backward with inputs";
+    pass.masks = {session_.model.has_dropout() && training, 0, 0, training};
+    pass.statistics_known = kind.starts_with("gradients");
     pass.alpha = is_top ? nullptr : &alpha;
     if (spec.skipped_over) pass.above = dx;
     pass.parameters = !kind.starts_with("backward");

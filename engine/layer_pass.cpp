@@ -46,12 +46,58 @@ double inner_product(MatrixView<const T> a, MatrixView<const T> b) {
   return sum;
 }
 
+// What batch norm normalises by in a pass; null: the running statistics.
+template <class T>
+BatchStatistics* batch_statistics(Session<T>& session, std::size_t layer, const Masks& masks) {
+  const bool batch = masks.batch && session.model.layers[layer].has_batch_norm();
+  return batch ? &session.statistics[layer] : nullptr;
+}
+
+// The session's statistics of the layer <- those of the rows. scan: of the scan over many batches that these rows are a
+// part of, or null: the pass stands for itself.
+template <class T>
+void statistics_pass(Session<T>& session, std::size_t layer, const PassRows& rows, const LayerInputs& inputs,
+                     const Masks& masks, ReadAhead* scan) {
+  std::optional<Schedule::Scope> scope;
+  ReadAhead own(session.options.prefetch);
+  if (scan == nullptr) {
+    scope.emplace(session.schedule, session.buffers, "statistics " + std::to_string(layer + 1));
+    note_read(inputs.z, rows, *scope, own);
+    note_read(inputs.root, rows, *scope, own);
+    if (!scope->begin()) return;
+  }
+  struct StatisticsSlot {
+    LayerTile<T> tile;
+    std::vector<NodeId> ids;
+    BatchStatistics part;
+  };
+  const LayerSpec& spec = session.model.layers[layer];
+  BatchStatistics& total = session.statistics[layer];
+  total.clear(spec.norm_columns());
+  ScratchMemory::Use scratch(session.scratch);
+  std::vector<StatisticsSlot> slots;
+  for (std::size_t s = 0; s < std::min(session.workers.slots(), rows.tiles()); ++s) {
+    slots.push_back({{spec, layer, session.parameters, TileNeeds{}, scratch, s}, {}, {}});
+    slots.back().part.clear(spec.norm_columns());
+  }
+  ReadAhead& ahead = scan != nullptr ? *scan : own;
+  const auto work = [&](std::size_t t, std::size_t s) {
+    slots[s].tile.begin(rows.nodes(t, slots[s].ids));
+    read_inputs(inputs, rows, t, slots[s].tile);
+    slots[s].tile.activations(masks, slots[s].part);
+  };
+  session.workers.ordered(rows.tiles(), {.before = [&](std::size_t) { ahead.advance(); },
+                                         .work = work,
+                                         .reduce = [&](std::size_t, std::size_t s) { total.add_rows(slots[s].part); }});
+}
+
 // One slot's workspace in a backward pass.
 template <class T>
 struct Slot {
   LayerTile<T> tile;
   std::vector<NodeId> ids;
   PassTotals totals;
+  BatchStatistics part;
 };
 
 template <class T>
@@ -71,8 +117,34 @@ class BackwardRun {
     if (past && layer_.skip != 1) above_ = pass.above;
     const TileNeeds needs{true, pass.parameters, pass.wants_inputs(), past};
     for (std::size_t s = 0; s < std::min(session.workers.slots(), rows_.tiles()); ++s) {
-      slots_.push_back({{layer_, pass.layer, session.parameters, needs, scratch_, s}, {}, {}});
+      slots_.push_back({{layer_, pass.layer, session.parameters, needs, scratch_, s}, {}, {}, {}});
+      slots_.back().tile.normalise_by(batch_statistics(session, pass.layer, pass.masks));
     }
+  }
+
+  // Batch norm: what the gradient at the norm's output adds up to over all rows, which run() needs to know.
+  void sum_gradients(BatchStatistics& total) {
+    std::optional<Schedule::Scope> scope;
+    ReadAhead own(session_.options.prefetch);
+    if (pass_.scan == nullptr) {
+      scope.emplace(session_.schedule, session_.buffers, "sums " + std::to_string(pass_.layer + 1));
+      note_read(pass_.inputs.z, rows_, *scope, own);
+      note_read(pass_.inputs.root, rows_, *scope, own);
+      if (pass_.alpha != nullptr) note_read(*pass_.alpha, rows_, *scope, own);
+      if (!scope->begin()) return;
+    }
+    for (Slot<T>& slot : slots_) slot.part.clear(layer_.norm_columns());
+    ReadAhead& ahead = pass_.scan != nullptr ? *pass_.scan : own;
+    const auto work = [&](std::size_t t, std::size_t s) {
+      forward(t, slots_[s]);
+      fill_dy(t, slots_[s]);
+      slots_[s].tile.gradient_sums(pass_.masks, slots_[s].part);
+    };
+    session_.workers.ordered(rows_.tiles(),
+                             {.before = [&](std::size_t) { ahead.advance(); },
+                              .work = work,
+                              .reduce = [&](std::size_t, std::size_t s) { total.add_gradients(slots_[s].part); }});
+    for (Slot<T>& slot : slots_) slot.tile.normalise_by(&total);
   }
 
   PassTotals run() {
@@ -109,7 +181,7 @@ class BackwardRun {
     scope.works(name() + (pass_.wants_inputs() ? " with inputs" : ""), static_cast<double>(rows_.count()));
   }
 
-  void work(std::size_t t, Slot<T>& slot) {
+  void forward(std::size_t t, Slot<T>& slot) {
     LayerTile<T>& tile = slot.tile;
     slot.totals = {};
     tile.begin(rows_.nodes(t, slot.ids));
@@ -121,6 +193,11 @@ class BackwardRun {
     } else {
       tile.forward(pass_.masks);
     }
+  }
+
+  void work(std::size_t t, Slot<T>& slot) {
+    LayerTile<T>& tile = slot.tile;
+    forward(t, slot);
     fill_dy(t, slot);
     if (above_) read_tile<T>(above_, rows_, t, tile.ids(), tile.past());
     tile.backward(pass_.masks);
@@ -196,6 +273,8 @@ void forward_pass(Session<T>& session, std::size_t layer, const PassRows& rows, 
                   const Masks& masks, const RowSink<T>& out) {
   if (rows.count() == 0) return;
   const LayerSpec& spec = session.model.layers[layer];
+  const BatchStatistics* batch = batch_statistics(session, layer, masks);
+  if (batch != nullptr) statistics_pass(session, layer, rows, inputs, masks, nullptr);
   std::string name = "forward " + std::to_string(layer + 1);
   if (rows.part() == RowPart::eval) name += " to evaluate";
   Schedule::Scope scope(session.schedule, session.buffers, name);
@@ -218,6 +297,7 @@ void forward_pass(Session<T>& session, std::size_t layer, const PassRows& rows, 
   std::vector<ForwardSlot> slots;
   for (std::size_t s = 0; s < std::min(session.workers.slots(), rows.tiles()); ++s) {
     slots.push_back({{spec, layer, session.parameters, TileNeeds{}, scratch, s}, {}});
+    slots.back().tile.normalise_by(batch);
   }
   const auto work = [&](std::size_t t, std::size_t s) {
     LayerTile<T>& tile = slots[s].tile;
@@ -265,7 +345,14 @@ StepScan<T>::StepScan(Session<T>& session, std::size_t layer, const LayerInputs&
 
 template <class T>
 PassTotals backward_pass(Session<T>& session, const BackwardPass<T>& pass) {
-  return BackwardRun<T>(session, pass).run();
+  BatchStatistics* batch = batch_statistics(session, pass.layer, pass.masks);
+  if (batch != nullptr && !pass.statistics_known) {
+    const PassRows rows(pass.map != nullptr ? *pass.map : session.rows(pass.layer), RowPart::train, pass.rows);
+    statistics_pass(session, pass.layer, rows, pass.inputs, pass.masks, pass.scan);
+  }
+  BackwardRun<T> run(session, pass);
+  if (batch != nullptr) run.sum_gradients(*batch);
+  return run.run();
 }
 
 template <class T>

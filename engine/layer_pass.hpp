@@ -19,7 +19,7 @@ struct LayerInputs {
   RowSource z, root, skip, initial;
 };
 
-// out <- X^k for the rows (a whole part).
+// out <- X^k for the rows (a whole part). With Masks::batch and batch norm the statistics of these rows come first.
 template <class T>
 void forward_pass(Session<T>& session, std::size_t layer, const PassRows& rows, const LayerInputs& inputs,
                   const Masks& masks, const RowSink<T>& out);
@@ -33,6 +33,7 @@ struct BackwardPass {
   // X^k of this very forward, rows kept exactly, where LayerTile::output_suffices: spares recomputing it. Changes no
   // bit.
   const RowStore* output = nullptr;
+  bool statistics_known = false;    // batch norm: the session's statistics are those of these rows
   const RowStore* alpha = nullptr;  // gradient at the layer's output; null: the loss at its logits
   RowSource above;                  // alpha^{k+1}, where layer k+1 skips over this one and `below` is wanted
   T loss_scale = 1;                 // the loss is loss_scale * sum over training rows

@@ -27,13 +27,47 @@ class ModelBuilder {
     layer.input_dropout = index == 0 ? options_.input_dropout : 0;
     const std::string prefix = (options_.kind == ModelKind::mlp ? "lins." : "convs.") + std::to_string(index) + ".";
     add_tensors(layer, prefix);
+    layer.drops_root_input = options_.kind == ModelKind::vrgcn;
     if (!emits_logits) {
       layer.activation = options_.activation;
       layer.output_dropout = options_.dropout;
-      if (options_.norm == NormKind::layer) add_norm(layer, "norms." + std::to_string(index) + ".");
+      add_norm(layer, "norms." + std::to_string(index) + ".");
       add_residual(layer, index);
     }
     model_.layers.push_back(layer);
+  }
+
+  // classes: of the last layer, which holds the classifier; 0: a hidden one. Returns the width of its rows.
+  std::size_t add_saint(std::size_t in, std::size_t classes) {
+    const std::size_t index = model_.layers.size();
+    LayerSpec layer;
+    layer.saint.branch = options_.hidden;
+    layer.saint.sum = options_.saint_combine == SaintCombine::sum;
+    layer.in = in;
+    layer.out = classes > 0 ? classes : layer.saint.width();
+    layer.group = open_group("layer" + std::to_string(index + 1));
+    layer.aggregation = aggregation();
+    layer.activation = options_.activation;
+    layer.input_dropout = index == 0 ? options_.input_dropout : 0;
+    layer.drops_root_input = true;
+    const std::string prefix = "convs." + std::to_string(index) + ".";
+    const std::vector<std::size_t> shape{layer.saint.branch, in};
+    layer.root_weight = tensor(prefix + "lins.0.weight", shape, layer.group, Init::glorot);
+    layer.weight = tensor(prefix + "lins.1.weight", shape, layer.group, Init::glorot);
+    for (std::size_t b = 0; b < 2; ++b) {
+      layer.after[b] = norm_after(layer, prefix + "norms." + std::to_string(b) + ".", layer.saint.branch);
+    }
+    if (classes > 0) {
+      layer.saint.l2 = options_.saint_l2;
+      layer.saint.dropout = options_.dropout;
+      layer.saint.classifier = tensor("head.weight", {classes, layer.saint.width()}, layer.group, Init::glorot);
+    } else {
+      layer.output_dropout = options_.dropout;
+      add_residual(layer, index);
+    }
+    const std::size_t width = layer.saint.width();
+    model_.layers.push_back(layer);
+    return width;
   }
 
   void add_sgc(std::size_t in, std::size_t classes) {
@@ -99,7 +133,12 @@ class ModelBuilder {
   Aggregation aggregation() const {
     if (options_.kind == ModelKind::mlp) return Aggregation::none;
     if (options_.aggregation != Aggregation::none) return options_.aggregation;
-    return options_.kind == ModelKind::sage ? Aggregation::mean : Aggregation::sym;
+    switch (options_.kind) {
+      case ModelKind::sage: return Aggregation::mean;
+      case ModelKind::vrgcn:
+      case ModelKind::saint: return Aggregation::row_with_self;
+      default: return Aggregation::sym;
+    }
   }
 
   void add_tensors(LayerSpec& layer, const std::string& prefix) {
@@ -115,6 +154,12 @@ class ModelBuilder {
         layer.root_weight = tensor(prefix + "lin_r.weight", shape, layer.group, Init::glorot);
         break;
       case ModelKind::mlp: add_linear(layer, prefix); break;
+      case ModelKind::vrgcn:  // one map of A X and X side by side
+        layer.weight = tensor(prefix + "lin_l.weight", shape, layer.group, Init::glorot);
+        layer.root_weight = tensor(prefix + "lin_r.weight", shape, layer.group, Init::glorot);
+        for (const std::size_t i : {layer.weight, layer.root_weight}) model_.tensors[i].fan_in = 2 * layer.in;
+        break;
+      case ModelKind::saint: break;  // add_saint
       case ModelKind::gcnii: break;  // add_gcnii_layer
     }
   }
@@ -135,10 +180,36 @@ class ModelBuilder {
     if (back == 2 && index >= 2) model_.layers.back().skipped_over = true;
   }
 
+  // Batch norm stands behind the activation, layer norm before it.
   void add_norm(LayerSpec& layer, const std::string& prefix) {
+    const NormKind kind = norm_of(options_);
+    if (kind == NormKind::batch) layer.after[0] = norm_after(layer, prefix, layer.out);
+    if (kind != NormKind::layer) return;
     layer.has_norm = true;
+    layer.norm_epsilon = layer_norm_epsilon();
     layer.norm_gain = tensor(prefix + "weight", {layer.out}, layer.group, Init::one);
     layer.norm_offset = tensor(prefix + "bias", {layer.out}, layer.group, Init::zero);
+  }
+
+  // PyG's BatchNorm holds PyTorch's as its `module`.
+  NormSpec norm_after(const LayerSpec& layer, std::string prefix, std::size_t width) {
+    NormSpec norm;
+    norm.kind = norm_of(options_);
+    if (norm.kind == NormKind::none) return norm;
+    const bool batch = norm.kind == NormKind::batch;
+    if (batch) prefix += "module.";
+    norm.epsilon = batch ? kBatchNormEpsilon : layer_norm_epsilon();
+    norm.gain = tensor(prefix + "weight", {width}, layer.group, Init::one);
+    norm.offset = tensor(prefix + "bias", {width}, layer.group, Init::zero);
+    if (!batch) return norm;
+    norm.mean = tensor(prefix + "running_mean", {width}, kNoGroup, Init::zero);
+    norm.variance = tensor(prefix + "running_var", {width}, kNoGroup, Init::one);
+    return norm;
+  }
+
+  double layer_norm_epsilon() const {
+    const bool small = options_.kind == ModelKind::vrgcn || options_.kind == ModelKind::saint;
+    return small ? kSmallLayerNormEpsilon : kLayerNormEpsilon;
   }
 
   std::size_t open_group(const std::string& name) {
@@ -147,7 +218,7 @@ class ModelBuilder {
   }
 
   std::size_t tensor(const std::string& name, std::vector<std::size_t> shape, std::size_t group, Init init) {
-    model_.tensors.push_back({name, std::move(shape), group, init, 0});
+    model_.tensors.push_back({name, std::move(shape), group, init, 0, 0});
     return model_.tensors.size() - 1;
   }
 
@@ -168,8 +239,19 @@ Aggregation Model::aggregation() const {
 }
 
 bool Model::has_dropout() const {
-  return std::any_of(layers.begin(), layers.end(),
-                     [](const LayerSpec& l) { return l.input_dropout > 0 || l.output_dropout > 0; });
+  return std::any_of(layers.begin(), layers.end(), [](const LayerSpec& l) {
+    return l.input_dropout > 0 || l.output_dropout > 0 || l.saint.dropout > 0;
+  });
+}
+
+bool Model::has_batch_norm() const {
+  return std::any_of(layers.begin(), layers.end(), [](const LayerSpec& l) { return l.has_batch_norm(); });
+}
+
+NormKind norm_of(const ModelOptions& options) {
+  if (options.norm != NormKind::automatic) return options.norm;
+  const bool own = options.kind == ModelKind::vrgcn || options.kind == ModelKind::saint;
+  return own ? NormKind::layer : NormKind::none;
 }
 
 namespace {
@@ -206,6 +288,15 @@ Model build_model(const ModelOptions& options, MethodKind method, std::size_t fe
     return builder.finish(classes);
   }
   if (options.kind == ModelKind::gcnii) return build_gcnii(builder, options, features, classes);
+  if (options.kind == ModelKind::saint) {
+    if (options.classifier == ClassifierKind::none) {
+      throw UsageError("--classifier none: the linear classifier belongs to model saint; leave the option out");
+    }
+    std::size_t width = features;
+    for (std::size_t k = 1; k <= options.layers; ++k)
+      width = builder.add_saint(width, k == options.layers ? classes : 0);
+    return builder.finish(classes);
+  }
   std::size_t in = features;
   for (std::size_t k = 1; k <= options.layers; ++k) {
     const bool emits_logits = k == options.layers && !head;

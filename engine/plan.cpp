@@ -100,10 +100,12 @@ bool trains_inductively(const TrainOptions& options, const StoreInfo& store, con
   return options.inductive && store.train_graph.present && model.uses_graph();
 }
 
-// Half of what comes out of a ReLU is zero; where something is added to it, what is zero in both stays so.
+// Half of what comes out of a ReLU is zero, unless a norm follows; where something is added to it, what is zero in both
+// stays so.
 double expected_kept(const Model& model, std::size_t layer, bool drops) {
   const LayerSpec& spec = model.layers[layer];
-  double zero = spec.activation == Activation::relu ? 0.5 : 0;
+  double zero = spec.activation == Activation::relu && spec.after[0].kind == NormKind::none ? 0.5 : 0;
+  if (spec.is_saint() && spec.saint.sum) zero *= zero;
   if (spec.skip > 0) zero *= layer >= spec.skip ? 1 - expected_kept(model, layer - spec.skip, drops) : 0;
   const double dropped = drops ? spec.output_dropout / 2 : 0;
   return (1 - zero) * (1 - dropped);
@@ -119,7 +121,8 @@ std::vector<PlannedStore> plan_stores(const TrainOptions& options, const StoreIn
   add_alpha_stores(options, trained, model, plan);
   if (!inductive) return plan;
   for (PlannedStore& rows : plan) {
-    if (rows.name == "Z1" || rows.name == "Z1 below") rows.shape.rows = store.nodes;  // the first aggregate has them all
+    if (rows.name == "Z1" || rows.name == "Z1 below")
+      rows.shape.rows = store.nodes;  // the first aggregate has them all
   }
   add_evaluation_stores(options, store, model, plan);
   return plan;

@@ -66,7 +66,11 @@ Session<T>::Session(const TrainOptions& o, const Store& s, MemoryBudget& b)
       parameters(model.tensors, model.group_names, o.seed, b),
       graph(training_store, model.aggregation(), b),
       buffers(b, {o.cache_dir, o.disk_limit, plan.read_ahead, false}),
-      scratch(b, workers.slots()) {
+      scratch(b, workers.slots()),
+      statistics(model.layers.size()) {
+  for (std::size_t l = 0; l < model.layers.size(); ++l) {
+    if (model.layers[l].has_batch_norm()) statistics[l].clear(model.layers[l].norm_columns());
+  }
   scratch.keep(plan.workspace / workers.slots());
   if (o.bitmap || o.alpha_bitmap) buffers.reserve_packing();
   features = buffers.attach("features", store.features(budget));

@@ -8,8 +8,10 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "engine/active_sets.hpp"
+#include "engine/batch_statistics.hpp"
 #include "engine/graph.hpp"
 #include "engine/model.hpp"
 #include "engine/objective.hpp"
@@ -64,9 +66,10 @@ class Session {
   Schedule schedule;
   ScratchMemory scratch;
   SpmmMemory spmm_memory;
-  RowStore features;                   // X^0 as the store has it
-  RowStore aggregate;                  // Z^1 = A X^0 of training's graph; empty when layer 1 does not aggregate
-  std::unique_ptr<FullGraph<T>> full;  // null unless inductive
+  std::unique_ptr<FullGraph<T>> full;       // null unless inductive
+  std::vector<BatchStatistics> statistics;  // by layer index: of the batch that batch norm saw last
+  RowStore features;                        // X^0 as the store has it
+  RowStore aggregate;                       // Z^1 = A X^0 of training's graph; empty when layer 1 does not aggregate
 
   [[nodiscard]] std::size_t nodes() const { return store.info().nodes; }
   [[nodiscard]] std::size_t training_nodes() const { return inductive ? store.info().train_graph.nodes : nodes(); }

@@ -109,8 +109,9 @@ bool same_value(const std::string& a, const std::string& b) {
 void refuse_foreign_options(const Values& values) {
   for (const ForeignOption& option : foreign_train_options()) {
     if (same_value(values.text(option.name), option.standard)) continue;
-    values.fail(option.name, std::string("belongs to ") + option.belongs_to +
-                                 "; this version has methods full, iglu and sgc with models gcn, sage, mlp and gcnii");
+    values.fail(option.name,
+                std::string("belongs to ") + option.belongs_to +
+                    "; this version has methods full, iglu and sgc with models gcn, sage, mlp, vrgcn, saint and gcnii");
   }
 }
 
@@ -154,23 +155,40 @@ void fill_gcnii(const Values& values, ModelOptions& model) {
   model.gcnii_shared = values.choice("gcnii-shared", {"on", "off"}) == 0;
 }
 
+void fill_saint(const Values& values, ModelOptions& model) {
+  constexpr SaintCombine kCombines[] = {SaintCombine::concat, SaintCombine::sum};
+  model.saint_combine = kCombines[values.choice("saint-combine", {"concat", "sum"})];
+  model.saint_l2 = values.choice("saint-l2", {"on", "off"}) == 0;
+  if (model.kind != ModelKind::saint) {
+    for (const char* name : {"saint-combine", "saint-l2"}) {
+      if (values.given(name)) values.fail(name, "belongs to model saint");
+    }
+    return;
+  }
+  if (model.classifier == ClassifierKind::none) {
+    values.fail("classifier", "model saint ends in a linear classifier that belongs to its last layer; leave it out");
+  }
+}
+
 void fill_model(const Values& values, ModelOptions& model) {
-  constexpr ModelKind kModels[] = {ModelKind::gcn, ModelKind::sage, ModelKind::mlp, ModelKind::gcnii};
+  constexpr ModelKind kModels[] = {ModelKind::gcn,   ModelKind::sage,  ModelKind::mlp,
+                                   ModelKind::vrgcn, ModelKind::saint, ModelKind::gcnii};
   model.kind =
-      kModels[values.choice("model", {"gcn", "sage", "mlp", "gcnii"}, {"saint", "vrgcn", "gat", "appnp", "pna"})];
+      kModels[values.choice("model", {"gcn", "sage", "mlp", "vrgcn", "saint", "gcnii"}, {"gat", "appnp", "pna"})];
   fill_gcnii(values, model);
   model.layers = values.count("layers", 1, 1000);
   model.hidden = values.count("hidden", 1, 1u << 20);
   constexpr Activation kActivations[] = {Activation::relu, Activation::elu, Activation::gelu, Activation::tanh};
   model.activation = kActivations[values.choice("activation", {"relu", "elu", "gelu", "tanh"})];
-  constexpr NormKind kNorms[] = {NormKind::none, NormKind::layer};
-  model.norm = kNorms[values.choice("layer-norm", {"none", "layer"}, {"batch"})];
+  constexpr NormKind kNorms[] = {NormKind::automatic, NormKind::none, NormKind::layer, NormKind::batch};
+  model.norm = kNorms[values.choice("layer-norm", {"auto", "none", "layer", "batch"})];
   constexpr ClassifierKind kClassifiers[] = {ClassifierKind::automatic, ClassifierKind::none, ClassifierKind::linear};
   model.classifier = kClassifiers[values.choice("classifier", {"auto", "none", "linear"})];
   constexpr ResidualKind kResiduals[] = {ResidualKind::none, ResidualKind::add, ResidualKind::add2};
   model.residual = kResiduals[values.choice("residual", {"none", "add", "add2"})];
   model.dropout = values.probability("dropout");
   model.input_dropout = values.probability("input-dropout");
+  fill_saint(values, model);
   const std::size_t norm = values.choice("aggregation-norm", {"auto", "sym", "row"});
   if (norm == 0) return;
   if (model.kind == ModelKind::mlp) values.fail("aggregation-norm", "model mlp does not aggregate");

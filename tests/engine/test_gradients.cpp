@@ -24,6 +24,8 @@ struct Case {
   Activation activation;
   bool undirected, multilabel;
   ResidualKind residual = ResidualKind::none;
+  SaintCombine combine = SaintCombine::concat;
+  bool l2 = true;
   bool gcnii_shared = true;
 };
 
@@ -48,7 +50,16 @@ const std::vector<Case> kCases = {
      ResidualKind::add2},
     {ModelKind::gcnii, NormKind::none, ClassifierKind::automatic, Aggregation::none, Activation::tanh, false, false},
     {ModelKind::gcnii, NormKind::layer, ClassifierKind::linear, Aggregation::none, Activation::gelu, true, true,
-     ResidualKind::none, false},
+     ResidualKind::none, SaintCombine::concat, true, false},
+    {ModelKind::vrgcn, NormKind::automatic, ClassifierKind::none, Aggregation::none, Activation::gelu, false, false},
+    {ModelKind::vrgcn, NormKind::layer, ClassifierKind::linear, Aggregation::none, Activation::tanh, true, true,
+     ResidualKind::add},
+    {ModelKind::saint, NormKind::automatic, ClassifierKind::automatic, Aggregation::none, Activation::tanh, false,
+     false},
+    {ModelKind::saint, NormKind::none, ClassifierKind::linear, Aggregation::sym, Activation::gelu, true, true,
+     ResidualKind::add, SaintCombine::concat, false},
+    {ModelKind::saint, NormKind::layer, ClassifierKind::automatic, Aggregation::none, Activation::elu, false, false,
+     ResidualKind::add2, SaintCombine::sum},
 };
 
 // How much of the graph is active.
@@ -91,7 +102,9 @@ TrainOptions train_options(const Case& c, const std::filesystem::path& directory
   o.model.kind = c.model;
   o.model.norm = c.norm;
   o.model.classifier = c.classifier;
-  o.model.aggregation = c.model == ModelKind::gcn ? c.aggregation : Aggregation::none;
+  o.model.aggregation = c.model == ModelKind::gcn || c.model == ModelKind::saint ? c.aggregation : Aggregation::none;
+  o.model.saint_combine = c.combine;
+  o.model.saint_l2 = c.l2;
   o.model.activation = c.activation;
   o.model.residual = c.residual;
   o.model.gcnii_shared = c.gcnii_shared;
@@ -175,7 +188,8 @@ void check_masked_residual(const Case& c, Reach reach) {
   (void)make_tiny_store(dir.path() / "store", store_options(c, reach));
   const Store store(dir.path() / "store");
   TrainOptions options = train_options(c, dir.path());
-  options.model.dropout = options.model.input_dropout = 0.3;
+  options.model.dropout = 0.3;
+  options.model.input_dropout = 0.2;
   Engine<double> engine(store, options);
   FullMethod<double> method(engine.session);
   const auto at_first_step = [&] {

@@ -18,6 +18,7 @@ struct Setting {
   NormKind norm;
   ResidualKind residual = ResidualKind::none;
   IgluOrder order = IgluOrder::inverted;
+  SaintCombine combine = SaintCombine::concat;
   bool gcnii_shared = true;
 };
 
@@ -31,7 +32,10 @@ std::vector<Setting> settings(IgluOrder order) {
           {ModelKind::sage, ClassifierKind::none, NormKind::layer, ResidualKind::add2, order},
           {ModelKind::mlp, ClassifierKind::linear, NormKind::none, ResidualKind::add2, order},
           {ModelKind::gcnii, ClassifierKind::automatic, NormKind::none, ResidualKind::none, order},
-          {ModelKind::gcnii, ClassifierKind::linear, NormKind::layer, ResidualKind::none, order, false}};
+          {ModelKind::gcnii, ClassifierKind::linear, NormKind::layer, ResidualKind::none, order, SaintCombine::concat, false},
+          {ModelKind::vrgcn, ClassifierKind::none, NormKind::layer, ResidualKind::none, order},
+          {ModelKind::saint, ClassifierKind::automatic, NormKind::layer, ResidualKind::none, order},
+          {ModelKind::saint, ClassifierKind::automatic, NormKind::layer, ResidualKind::add2, order, SaintCombine::sum}};
 }
 
 std::vector<Setting> all_settings() {
@@ -48,6 +52,7 @@ TrainOptions iglu_options(const Setting& s, const std::filesystem::path& directo
   o.model.norm = s.norm;
   o.model.residual = s.residual;
   o.model.gcnii_shared = s.gcnii_shared;
+  o.model.saint_combine = s.combine;
   o.iglu_order = s.order;
   if (s.residual == ResidualKind::none) return o;
   o.model.layers = 4;

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "tests/support/dense_saint.hpp"
+
 namespace strata::test {
 
 Dense multiply(const Dense& a, const Dense& b) {
@@ -44,9 +46,7 @@ Dense normalised_adjacency(const TinyGraph& graph, Aggregation aggregation) {
   return a;
 }
 
-namespace {
-
-double apply(Activation f, double z) {
+double dense_activation(Activation f, double z) {
   switch (f) {
     case Activation::none: return z;
     case Activation::relu: return z > 0 ? z : 0;
@@ -59,7 +59,7 @@ double apply(Activation f, double z) {
   return z;
 }
 
-double slope(Activation f, double z) {
+double dense_activation_slope(Activation f, double z) {
   switch (f) {
     case Activation::none: return 1;
     case Activation::relu: return z > 0 ? 1 : 0;
@@ -68,10 +68,12 @@ double slope(Activation f, double z) {
     case Activation::gelu:
       return 0.5 * std::erfc(-z / std::sqrt(2.0)) + z * std::exp(-z * z / 2) / std::sqrt(2 * 3.14159265358979323846);
     case Activation::tanh: return 1 - std::tanh(z) * std::tanh(z);
-    case Activation::sigmoid: return apply(f, z) * (1 - apply(f, z));
+    case Activation::sigmoid: return dense_activation(f, z) * (1 - dense_activation(f, z));
   }
   return 1;
 }
+
+namespace {
 
 Dense tensor(const Parameters<double>& p, std::size_t index) {
   const MatrixView<const double> m = p.matrix(index);
@@ -86,16 +88,17 @@ Dense tensor(const Parameters<double>& p, std::size_t index) {
 struct Tape {
   Dense pre, normed;
   std::vector<double> mean, rstd;
+  DenseSaint saint;
 };
 
-void layer_norm(const Dense& z, const Dense& gain, const Dense& offset, Tape& tape) {
+void layer_norm(const Dense& z, const Dense& gain, const Dense& offset, double epsilon, Tape& tape) {
   tape.normed = Dense(z.rows, z.cols);
   for (std::size_t i = 0; i < z.rows; ++i) {
     double mean = 0, var = 0;
     for (std::size_t c = 0; c < z.cols; ++c) mean += z(i, c) / static_cast<double>(z.cols);
     for (std::size_t c = 0; c < z.cols; ++c) var += (z(i, c) - mean) * (z(i, c) - mean) / static_cast<double>(z.cols);
     tape.mean.push_back(mean);
-    tape.rstd.push_back(1 / std::sqrt(var + kLayerNormEpsilon));
+    tape.rstd.push_back(1 / std::sqrt(var + epsilon));
     for (std::size_t c = 0; c < z.cols; ++c) {
       tape.normed(i, c) = gain(0, c) * (z(i, c) - mean) * tape.rstd[i] + offset(0, c);
     }
@@ -158,6 +161,11 @@ class DenseModel {
   Dense layer_forward(std::size_t l, const Dense& x) {
     const LayerSpec& layer = model_.layers[l];
     Tape tape;
+    if (layer.is_saint()) {
+      const Dense y = dense_saint_forward(layer, p_, a_, x, tape.saint);
+      tapes_[l] = tape;
+      return y;
+    }
     tape.pre = layer.initial ? initial_forward(layer, x) : multiply(x, transpose(tensor(p_, layer.weight)));
     if (layer.aggregates() && !layer.initial) tape.pre = multiply(a_, tape.pre);
     if (layer.has_root()) add(tape.pre, multiply(x, transpose(tensor(p_, layer.root_weight))));
@@ -165,9 +173,10 @@ class DenseModel {
     for (std::size_t i = 0; i < tape.pre.rows; ++i) {
       for (std::size_t c = 0; c < tape.pre.cols; ++c) tape.pre(i, c) += bias(0, c);
     }
-    if (layer.has_norm) layer_norm(tape.pre, tensor(p_, layer.norm_gain), tensor(p_, layer.norm_offset), tape);
+    if (layer.has_norm)
+      layer_norm(tape.pre, tensor(p_, layer.norm_gain), tensor(p_, layer.norm_offset), layer.norm_epsilon, tape);
     Dense y = layer.has_norm ? tape.normed : tape.pre;
-    for (double& value : y.v) value = apply(layer.activation, value);
+    for (double& value : y.v) value = dense_activation(layer.activation, value);
     tapes_[l] = tape;
     return y;
   }
@@ -175,14 +184,16 @@ class DenseModel {
   // After layer_forward() at the same x: adds to run.gradients, returns the gradient at x, without residuals.
   Dense layer_backward(std::size_t l, const Dense& x, Dense delta, DenseRun& run) {
     const LayerSpec& layer = model_.layers[l];
+    if (layer.is_saint()) return dense_saint_backward(layer, p_, a_, tapes_[l].saint, std::move(delta), run.gradients);
     const Dense& activated = layer.has_norm ? tapes_[l].normed : tapes_[l].pre;
-    for (std::size_t i = 0; i < delta.v.size(); ++i) delta.v[i] *= slope(layer.activation, activated.v[i]);
+    for (std::size_t i = 0; i < delta.v.size(); ++i)
+      delta.v[i] *= dense_activation_slope(layer.activation, activated.v[i]);
     if (layer.has_norm) {
       delta = layer_norm_backward(delta, tensor(p_, layer.norm_gain), tapes_[l], gradient(run, layer.norm_gain),
                                   gradient(run, layer.norm_offset));
     }
     if (layer.initial) return initial_backward(layer, x, delta, run);
-    for (std::size_t i = 0; i < delta.rows; ++i) {
+    for (std::size_t i = 0; i < delta.rows && layer.bias != kNoTensor; ++i) {
       for (std::size_t c = 0; c < delta.cols; ++c) gradient(run, layer.bias)[c] += delta(i, c);
     }
     const Dense through = layer.aggregates() ? multiply(transpose(a_), delta) : delta;  // A^T delta

@@ -22,6 +22,8 @@ struct Dense {
 
 [[nodiscard]] Dense multiply(const Dense& a, const Dense& b);
 [[nodiscard]] Dense transpose(const Dense& a);
+[[nodiscard]] double dense_activation(Activation f, double z);
+[[nodiscard]] double dense_activation_slope(Activation f, double z);
 [[nodiscard]] Dense normalised_adjacency(const TinyGraph& graph, Aggregation aggregation);
 
 struct DenseRun {

@@ -208,6 +208,11 @@ TEST_CASE("the aggregation's normalisation depends on the model") {
   CHECK(parse({"--aggregation-norm", "sym"}).model.aggregation == Aggregation::sym);
   CHECK(parse({"--aggregation-norm", "row"}).model.aggregation == Aggregation::row_with_self);
   CHECK(parse({"--model", "sage", "--aggregation-norm", "row"}).model.aggregation == Aggregation::mean);
+  for (const char* model : {"vrgcn", "saint"}) {
+    CHECK(parse({"--model", model}).model.aggregation == Aggregation::none);
+    CHECK(parse({"--model", model, "--aggregation-norm", "row"}).model.aggregation == Aggregation::row_with_self);
+    CHECK(parse({"--model", model, "--aggregation-norm", "sym"}).model.aggregation == Aggregation::sym);
+  }
   CHECK(has(refusal({"--model", "mlp", "--aggregation-norm", "row"}), "does not aggregate"));
   CHECK(parse({"--model", "gcnii", "--aggregation-norm", "row"}).model.aggregation == Aggregation::row_with_self);
 }
@@ -232,6 +237,26 @@ TEST_CASE("the options of gcnii belong to it alone") {
   CHECK(has(refusal({"--model", "gcnii", "--gcnii-shared", "maybe"}), "use on, off"));
 }
 
+TEST_CASE("vrgcn and saint, their norms and what belongs to saint alone") {
+  CHECK(parse({"--model", "vrgcn"}).model.kind == ModelKind::vrgcn);
+  const ModelOptions saint = parse({"--method", "iglu", "--model", "saint"}).model;
+  CHECK(saint.kind == ModelKind::saint);
+  CHECK(saint.norm == NormKind::automatic);
+  CHECK(saint.saint_combine == SaintCombine::concat);
+  CHECK(saint.saint_l2);
+  const ModelOptions sum = parse({"--model", "saint", "--saint-combine", "sum", "--saint-l2", "off"}).model;
+  CHECK(sum.saint_combine == SaintCombine::sum);
+  CHECK_FALSE(sum.saint_l2);
+  CHECK(parse({"--layer-norm", "batch"}).model.norm == NormKind::batch);
+  CHECK(parse({"--layer-norm", "none"}).model.norm == NormKind::none);
+  CHECK(refusal({"--model", "saint", "--classifier", "linear"}).empty());
+  CHECK(has(refusal({"--model", "saint", "--classifier", "none"}), "belongs to its last layer"));
+  CHECK(has(refusal({"--saint-combine", "sum"}), "belongs to model saint"));
+  CHECK(has(refusal({"--model", "vrgcn", "--saint-l2", "off"}), "belongs to model saint"));
+  CHECK(has(refusal({"--model", "saint", "--saint-combine", "mean"}), "use concat, sum"));
+  CHECK(has(refusal({"--layer-norm", "x"}), "use auto, none, layer, batch"));
+}
+
 TEST_CASE("codec bitmap: rows of fp16 that go to disk packed, each kind by its own option") {
   const TrainOptions rows = parse({"--codec", "bitmap"});
   CHECK(rows.codec == Codec::fp16);
@@ -249,15 +274,14 @@ TEST_CASE("methods, models and forms of the contract that this version lacks are
   for (const char* method : {"gas", "vrgcn", "mvs", "visagnn", "digest", "graphsage", "clustergcn", "graphsaint"}) {
     CHECK(has(refusal({"--method", method}), "supports full, iglu, sgc"));
   }
-  for (const char* model : {"saint", "vrgcn", "gat", "appnp", "pna"}) {
-    CHECK(has(refusal({"--model", model}), "supports gcn, sage, mlp"));
+  for (const char* model : {"gat", "appnp", "pna"}) {
+    CHECK(has(refusal({"--model", model}), "supports gcn, sage, mlp, vrgcn, saint, gcnii"));
   }
   CHECK(has(refusal({"--method", "frobnicate"}), "use full, iglu, sgc"));
   CHECK(has(refusal({"--model", "frobnicate"}), "use gcn, sage, mlp"));
   CHECK(has(refusal({"--device", "cuda"}), "CPU"));
   CHECK(has(refusal({"--device", "cuda:1"}), "CPU"));
   CHECK(has(refusal({"--device", "tpu"}), "auto or cpu"));
-  CHECK(has(refusal({"--layer-norm", "batch"}), "supports none, layer"));
   CHECK(has(refusal({"--predictor", "sat"}), "sat"));
   CHECK(has(refusal({"--codec", "fp64"}), "fp32, fp16, bf16, int8, bitmap"));
   CHECK(has(refusal({"--batch-size", "100"}), "whole graph"));
@@ -404,6 +428,8 @@ TEST_CASE("--help teaches every option of the contract") {
                            "layer-norm",
                            "aggregation-norm",
                            "residual",
+                           "saint-combine",
+                           "saint-l2",
                            "classifier",
                            "epochs",
                            "batch-size",
