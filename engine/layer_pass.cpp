@@ -324,7 +324,8 @@ StepScan<T>::StepScan(Session<T>& session, std::size_t layer, const LayerInputs&
       chunks.insert(chunks.end(), part.begin(), part.end());
     }
     std::vector<bool> seen(source.store->shape().chunks());
-    bool scattered = false;
+    // Batch norm goes over a batch's rows three times.
+    bool scattered = session.model.layers[layer].has_batch_norm();
     std::size_t different = 0;
     for (const std::uint32_t chunk : chunks) {
       scattered = scattered || seen[chunk];

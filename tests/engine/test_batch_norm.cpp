@@ -9,7 +9,7 @@
 #include "engine/methods/full.hpp"
 #include "engine/methods/iglu.hpp"
 #include "kernels/base/rng.hpp"
-#include "tests/engine/fixture.hpp"
+#include "tests/engine/runs.hpp"
 
 namespace strata::test {
 namespace {
@@ -302,6 +302,31 @@ TEST_CASE("after an inverted epoch the cached rows are a fresh forward by the ru
     const std::vector<double> cached = rows_read<double>(method.rows().inputs(top).z, rows);
     method.prepare();
     CHECK(cached == rows_read<double>(method.rows().inputs(top).z, rows));
+  }
+}
+
+// A step goes over its rows three times: what the plan gives up after their last use must wait for that.
+TEST_CASE("planned and spilling on three threads, batch norm gives the bits of a run in memory") {
+  TempDir dir;
+  TinyStoreOptions o;
+  o.nodes = 4000;
+  o.edges = 6000;
+  o.features = 40;
+  o.shard_rows = 2048;
+  (void)make_tiny_store(dir.path() / "store", o);
+  const Store store(dir.path() / "store");
+  for (const MethodKind method : {MethodKind::iglu, MethodKind::full}) {
+    Mode mode{method, ModelKind::gcn, ResidualKind::none};
+    mode.norm = NormKind::batch;
+    TrainOptions options = options_for(mode, dir.path());
+    options.model.layers = 2;
+    const Result memory = train(store, options);
+    options.threads = 3;
+    options.host_memory = least_budget(store, options);
+    const Result spilling = train(store, options, true);
+    CHECK(spilling == memory);
+    CHECK(spilling.counters.bytes_written > 0);
+    CHECK(spilling.peak <= options.host_memory);
   }
 }
 

@@ -251,6 +251,28 @@ TEST_CASE("weights go out and come back in: inference alone predicts the same") 
   CHECK(runs.go("other", {"--init", "absent.safetensors"}).status == 3);
 }
 
+TEST_CASE("running statistics and saint's tensors go out and come back in, also through a checkpoint") {
+  StoreRuns runs;
+  const std::vector<Words> models = {{"--method", "iglu", "--model", "saint", "--layer-norm", "batch"},
+                                     {"--model", "vrgcn", "--layer-norm", "batch", "--activation", "elu"},
+                                     {"--model", "saint", "--saint-combine", "sum"}};
+  const auto with = [](Words words, const Words& more) {
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  };
+  for (const Words& model : models) {
+    REQUIRE(runs.go("whole", with(model, {"--force"})).status == 0);
+    const std::string file = (runs.run("whole") / "model.safetensors").string();
+    const Outcome inferred = runs.go("inferred", with(model, {"--force", "--epochs", "0", "--init", file}));
+    REQUIRE_MESSAGE(inferred.status == 0, inferred.error);
+    CHECK(content(runs.run("inferred") / "predictions.npy") == content(runs.run("whole") / "predictions.npy"));
+    CHECK(content(runs.run("inferred") / "model.safetensors") == content(file));
+    REQUIRE(runs.go("parts", with(model, {"--force", "--epochs", "2"})).status == 0);
+    REQUIRE(runs.go("parts", with(model, {"--resume"})).status == 0);
+    check_same_results(runs.run("parts"), runs.run("whole"));
+  }
+}
+
 TEST_CASE("a store with nothing to validate or test by trains, and predicts what is asked for") {
   const TempDir dir;
   TinyStoreOptions o;
