@@ -113,7 +113,8 @@ std::vector<PlannedStore> plan_stores(const TrainOptions& options, const StoreIn
   add_alpha_stores(options, trained, model, plan);
   if (!inductive) return plan;
   for (PlannedStore& rows : plan) {
-    if (rows.name == "Z1" || rows.name == "Z1 below") rows.shape.rows = store.nodes;  // the first aggregate has them all
+    if (rows.name == "Z1" || rows.name == "Z1 below")
+      rows.shape.rows = store.nodes;  // the first aggregate has them all
   }
   add_evaluation_stores(options, store, model, plan);
   return plan;
