@@ -25,10 +25,10 @@ class Table {
 };
 
 void add_row_stores(std::string& text, const TrainOptions& options, const StoreInfo& store, const Model& model) {
-  fmt::format_to(std::back_inserter(text), "  {:<16}{:>14}{:>9}{:>7}{:>14}\n", "row store", "rows", "columns", "codec",
+  fmt::format_to(std::back_inserter(text), "  {:<26}{:>14}{:>9}{:>7}{:>14}\n", "row store", "rows", "columns", "codec",
                  "bytes");
   for (const PlannedStore& rows : plan_stores(options, store, model)) {
-    fmt::format_to(std::back_inserter(text), "  {:<16}{:>14}{:>9}{:>7}{:>14}\n", rows.name, rows.shape.rows,
+    fmt::format_to(std::back_inserter(text), "  {:<26}{:>14}{:>9}{:>7}{:>14}\n", rows.name, rows.shape.rows,
                    rows.shape.cols, row_codec_name(rows.shape.codec, rows.bitmap),
                    format_bytes(rows.shape.total_slot_bytes()));
   }

@@ -322,7 +322,6 @@ TEST_CASE("a store without a training graph, a model without a graph and --induc
   CHECK_FALSE(Engine<float>(store, options).session.inductive);
 }
 
-// What the thread sanitizer runs.
 TEST_CASE("an inductive run on three threads at the least budget, short") {
   TempDir dir;
   (void)make_tiny_store(dir.path() / "store", tiny(true));
