@@ -82,6 +82,7 @@ struct TrainOptions {
   std::filesystem::path trace;      // a timeline of the run; empty: none
   std::string predict = "splits";   // splits | all | test | none | a file of original ids
   std::string embeddings = "none";  // none | all | a file of original ids
+  bool predict_ogb = false;         // predictions also in the form that OGB's evaluators take
   bool keep_cache = false, resume = false, explain = false, force = false, quiet = false, verbose = false;
 };
 

@@ -34,7 +34,6 @@ constexpr ForeignOption kForeignOptions[] = {
     {"sat-lr", "X", "0.1", "predictor sat"},
     {"sat-hidden", "D", "0", "predictor sat"},
     {"sat-precision", "N", "2", "predictor sat"},
-    {"predict-format", "npy|ogb", "npy", "a later version"},
 };
 
 constexpr unsigned kLineLength = 110;
@@ -53,6 +52,10 @@ po::options_description data_options() {
   add("predict", text("splits", "WHAT"),
       "nodes whose logits go to RUN/predictions.npy: splits (train, valid and test), test, all, none, or a FILE of "
       "original ids (.npy, or text with one a line)");
+  add("predict-format", text("npy", "npy|ogb"),
+      "ogb: also RUN/ogb_predictions.npz, the input of OGB's Evaluator: y_pred (nodes x 1 classes, or nodes x tasks "
+      "scores) and node_ids; for MAG240M y_pred of shape (nodes), and the test nodes' RUN/y_pred_mag240m*.npz as its "
+      "leaderboard takes them");
   add("embeddings", text("none", "WHAT"),
       "nodes whose last hidden rows go to RUN/embeddings.npy: none, all, or a FILE");
   add("init", path("MODEL"),

@@ -264,6 +264,10 @@ void fill_output(const Values& values, TrainOptions& options) {
   options.predict = values.text("predict");
   options.embeddings = values.text("embeddings");
   if (options.predict.empty()) values.fail("predict", "use splits, test, all, none or a file of ids");
+  options.predict_ogb = values.choice("predict-format", {"npy", "ogb"}) == 1;
+  if (options.predict_ogb && options.predict == "none") {
+    values.fail("predict-format", "there is nothing to predict; leave out --predict none");
+  }
   if (options.embeddings.empty()) values.fail("embeddings", "use none, all or a file of ids");
   options.init = values.text("init");
   options.explain = values.flag("explain");

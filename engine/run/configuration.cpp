@@ -203,6 +203,7 @@ Settings all_settings(const TrainOptions& options) {
   settings["init"] = options.init.string();
   settings["batch-file"] = options.batch_file.string();
   settings["predict"] = options.predict;
+  settings["predict-format"] = options.predict_ogb ? "ogb" : "npy";
   settings["embeddings"] = options.embeddings;
   settings["keep-cache"] = on_off(options.keep_cache);
   settings["resume"] = on_off(options.resume);

@@ -140,6 +140,8 @@ TEST_CASE("values arrive where they belong") {
                                 "2",
                                 "--predict",
                                 "all",
+                                "--predict-format",
+                                "ogb",
                                 "--embeddings",
                                 "ids.npy",
                                 "--init",
@@ -175,6 +177,7 @@ TEST_CASE("values arrive where they belong") {
   CHECK(o.optimizer.kind == OptimizerKind::adam_tf);
   CHECK(o.optimizer.lr == 5e-3);
   REQUIRE(o.optimizer.lr_schedule.size() == 2);
+  CHECK(o.predict_ogb);
   CHECK(o.optimizer.rate(39) == 1e-2);
   CHECK(o.optimizer.rate(40) == 1e-3);
   CHECK(o.optimizer.weight_decay == 5e-4);
