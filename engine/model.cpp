@@ -23,7 +23,7 @@ class ModelBuilder {
     // IGLU steps a layer's weights while its aggregate stands still, so it aggregates first; so does layer 1, whose
     // aggregate never changes.
     layer.transform_first = method_ == MethodKind::full && layer.aggregates() && index > 0 && out < in;
-    layer.input_dropout = index == 0 ? options_.input_dropout : 0;
+    layer.input_dropout = index == 0 || options_.input_dropout_all ? options_.input_dropout : 0;
     const std::string prefix = (options_.kind == ModelKind::mlp ? "lins." : "convs.") + std::to_string(index) + ".";
     add_tensors(layer, prefix);
     if (!emits_logits) {

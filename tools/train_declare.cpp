@@ -79,6 +79,7 @@ po::options_description model_options() {
       "before dropout");
   add("dropout", text("0", "P"), "on the output of every hidden layer");
   add("input-dropout", text("0", "P"), "on the input of the first linear map");
+  add("input-dropout-layers", text("first", "first|all"), "all: on the input of every layer's (method iglu)");
   return group;
 }
 
@@ -91,7 +92,11 @@ po::options_description training_options() {
   add("epochs", text("200", "E"), "passes over the data; 0: only predict");
   add("optimizer", text("adam", "NAME"), "adam, adam-tf (TensorFlow's epsilon) or sgd");
   add("lr", text("0.01", "R"), "learning rate");
-  add("lr-schedule", path("E:R,..."), "rates from given epochs on, counted from 0: 0:1e-2,40:1e-3");
+  add("lr-schedule", path("E:R,..."),
+      "changes of the rate at given epochs, counted from 0. E:R: R from E on (0:1e-2,40:1e-3); E:xF: times F from E "
+      "on; "
+      "E:xF/N: times F at E and every N epochs after it, until the next change (--lr 1e-2 --lr-schedule 0:x0.9/4: 9e-3 "
+      "in epochs 0 to 3, 8.1e-3 in 4 to 7, ...)");
   add("weight-decay", text("0", "W"), "L2 beside the mean loss, added to the gradient, in every method alike");
   add("decay-first-layer-only", po::bool_switch(), "weight decay on the first layer alone (Kipf & Welling)");
   add("clip", text("0", "C"), "largest norm of a step's gradient of the mean loss; 0: any");
@@ -148,6 +153,7 @@ po::options_description method_options() {
   po::options_description group("Options of one method", kLineLength);
   auto add = group.add_options();
   add("batch-size", text("0", "B"), "iglu, sgc: nodes in a batch; 0: 10240");
+  add("top-batch-size", text("0", "B"), "iglu: nodes in a batch of the last layer; 0: as --batch-size");
   add("iglu-order", text("inverted", "NAME"),
       "iglu: inverted: layers step upwards, embeddings exact, their gradients from the epoch's start; backprop: "
       "layers step downwards, gradients recomputed on the way, embeddings from the epoch's start");
