@@ -24,17 +24,6 @@ struct TileScore {
   std::uint64_t both = 0, predicted = 0, wanted = 0;  // multi-label: positives right, predicted, true
 };
 
-// The class with the largest logit, the lowest one among equals; -1 when every logit is NaN.
-template <class T>
-std::int32_t predicted_class(std::span<const T> logits) {
-  std::int32_t best = -1;
-  for (std::size_t c = 0; c < logits.size(); ++c) {
-    if (std::isnan(logits[c])) continue;
-    if (best < 0 || logits[c] > logits[static_cast<std::size_t>(best)]) best = static_cast<std::int32_t>(c);
-  }
-  return best;
-}
-
 template <class T>
 TileScore score_multiclass(const Labels& labels, std::span<const NodeId> ids, MatrixView<const T> logits) {
   std::int32_t classes[kChunkRows];

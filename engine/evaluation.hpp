@@ -1,6 +1,7 @@
 // Metrics over the splits from a row store of logits. methods.md 1.3.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -19,6 +20,17 @@ enum class Metric : std::uint8_t { accuracy, micro_f1, roc_auc };
 [[nodiscard]] const char* metric_name(Metric metric);
 // auto: what the store says. UsageError when the metric does not fit the labels.
 [[nodiscard]] Metric choose_metric(const std::string& name, const StoreInfo& store);
+
+// The class with the largest logit, the lowest one among equals; -1 when every logit is NaN.
+template <class T>
+[[nodiscard]] std::int32_t predicted_class(std::span<const T> logits) {
+  std::int32_t best = -1;
+  for (std::size_t c = 0; c < logits.size(); ++c) {
+    if (std::isnan(logits[c])) continue;
+    if (best < 0 || logits[c] > logits[static_cast<std::size_t>(best)]) best = static_cast<std::int32_t>(c);
+  }
+  return best;
+}
 
 struct SplitScore {
   double metric = 0;

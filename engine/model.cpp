@@ -24,7 +24,7 @@ class ModelBuilder {
     // IGLU steps a layer's weights while its aggregate stands still, so it aggregates first; so does layer 1, whose
     // aggregate never changes.
     layer.transform_first = method_ == MethodKind::full && layer.aggregates() && index > 0 && out < in;
-    layer.input_dropout = index == 0 ? options_.input_dropout : 0;
+    layer.input_dropout = index == 0 || options_.input_dropout_all ? options_.input_dropout : 0;
     const std::string prefix = (options_.kind == ModelKind::mlp ? "lins." : "convs.") + std::to_string(index) + ".";
     add_tensors(layer, prefix);
     layer.drops_root_input = options_.kind == ModelKind::vrgcn;
@@ -48,7 +48,7 @@ class ModelBuilder {
     layer.group = open_group("layer" + std::to_string(index + 1));
     layer.aggregation = aggregation();
     layer.activation = options_.activation;
-    layer.input_dropout = index == 0 ? options_.input_dropout : 0;
+    layer.input_dropout = index == 0 || options_.input_dropout_all ? options_.input_dropout : 0;
     layer.drops_root_input = true;
     const std::string prefix = "convs." + std::to_string(index) + ".";
     const std::vector<std::size_t> shape{layer.saint.branch, in};
@@ -109,7 +109,7 @@ class ModelBuilder {
     }
     layer.activation = options_.activation;
     layer.output_dropout = options_.dropout;
-    if (options_.norm == NormKind::layer) add_norm(layer, "norms." + index + ".");
+    add_norm(layer, "norms." + index + ".");
     model_.layers.push_back(layer);
   }
 

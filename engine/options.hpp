@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "kernels/base/types.hpp"
@@ -33,8 +32,9 @@ struct ModelOptions {
   Aggregation aggregation = Aggregation::none;  // none: the model's own (gcn sym, sage mean, others row with self)
   ClassifierKind classifier = ClassifierKind::automatic;
   ResidualKind residual = ResidualKind::none;
-  double dropout = 0;        // on the output of every hidden layer
-  double input_dropout = 0;  // on the input of layer 1's linear map (after aggregation)
+  double dropout = 0;              // on the output of every hidden layer
+  double input_dropout = 0;        // on the input of layer 1's linear map (after aggregation)
+  bool input_dropout_all = false;  // and of every other layer's: iglu only
   // gcnii: the share of the initial residual; of layer l's weights ln(theta / l + 1); one weight for both or two
   double gcnii_alpha = 0.1, gcnii_theta = 0.5;
   bool gcnii_shared = true;
@@ -42,18 +42,37 @@ struct ModelOptions {
   bool saint_l2 = true;  // saint: rows of length 1 before the classifier
 };
 
+// At epoch `first` (from 0) the learning rate becomes `value`; or, with `factor`, it is multiplied by `value` there
+// and, unless `every` is 0, again every so many epochs until the next change.
+struct RateChange {
+  std::uint32_t first = 0;
+  double value = 0;
+  bool factor = false;
+  std::uint32_t every = 0;
+
+  // `rate` before the change to the rate in `epoch`, which is not before it. One factor after the other, as a loop over
+  // the epochs would multiply them: the same bits.
+  [[nodiscard]] double apply(double rate, std::uint32_t epoch) const {
+    if (!factor) return value;
+    const std::uint32_t more = every == 0 ? 0 : (epoch - first) / every;
+    for (std::uint32_t times = 0; times <= more; ++times) rate *= value;
+    return rate;
+  }
+};
+
 struct OptimizerOptions {
   OptimizerKind kind = OptimizerKind::adam;
   double lr = 1e-2;
-  std::vector<std::pair<std::uint32_t, double>> lr_schedule;  // (first epoch counted from 0, rate), ascending
+  std::vector<RateChange> lr_schedule;  // ascending in `first`
   double weight_decay = 0;
   bool decay_first_layer_only = false;  // Kipf & Welling 2017 regularise only the first layer
   double clip = 0;                      // global gradient norm; 0: off
 
   [[nodiscard]] double rate(std::uint32_t epoch_from_zero) const {
     double rate = lr;
-    for (const auto& [first, value] : lr_schedule) {
-      if (epoch_from_zero >= first) rate = value;
+    for (std::size_t i = 0; i < lr_schedule.size() && lr_schedule[i].first <= epoch_from_zero; ++i) {
+      const bool last = i + 1 == lr_schedule.size() || lr_schedule[i + 1].first > epoch_from_zero;
+      rate = lr_schedule[i].apply(rate, last ? epoch_from_zero : lr_schedule[i + 1].first - 1);
     }
     return rate;
   }
@@ -65,7 +84,8 @@ struct TrainOptions {
   ModelOptions model;
   OptimizerOptions optimizer;
   std::uint32_t epochs = 200;
-  std::size_t batch_size = 0;  // nodes in a batch of iglu or sgc; 0: the default of the method
+  std::size_t batch_size = 0;      // nodes in a batch of iglu or sgc; 0: the default of the method
+  std::size_t top_batch_size = 0;  // iglu: of the last layer, whose rows are the labelled nodes; 0: batch_size
   IgluOrder iglu_order = IgluOrder::inverted;
   IgluRefresh iglu_refresh = IgluRefresh::once;
   bool inductive = true;  // where the store has a training graph: train on it, evaluate on the full graph
@@ -89,6 +109,7 @@ struct TrainOptions {
   std::filesystem::path trace;      // a timeline of the run; empty: none
   std::string predict = "splits";   // splits | all | test | none | a file of original ids
   std::string embeddings = "none";  // none | all | a file of original ids
+  bool predict_ogb = false;         // predictions also in the form that OGB's evaluators take
   bool keep_cache = false, resume = false, explain = false, force = false, quiet = false, verbose = false;
 };
 

@@ -188,18 +188,23 @@ std::string header_text(const NpyType& type, const NpyHeader& header) {
 
 }  // namespace
 
-NpyWriter::NpyWriter(const std::filesystem::path& path, NpyType type, std::vector<std::uint64_t> shape)
-    : file_(path), type_(type) {
+std::string npy_prefix(NpyType type, std::vector<std::uint64_t> shape) {
   NpyHeader header;
-  header.type = type;
   header.shape = std::move(shape);
-  remaining_ = header.elements() * type.bytes;
   const std::string text = header_text(type, header);
   STRATA_ASSERT(text.size() <= UINT16_MAX);
   std::string prefix("\x93NUMPY\x01\x00", 8);
   prefix += static_cast<char>(text.size() & 0xff);
   prefix += static_cast<char>(text.size() >> 8);
-  file_.append(prefix + text);
+  return prefix + text;
+}
+
+NpyWriter::NpyWriter(const std::filesystem::path& path, NpyType type, std::vector<std::uint64_t> shape)
+    : file_(path), type_(type) {
+  NpyHeader header;
+  header.shape = shape;
+  remaining_ = header.elements() * type.bytes;
+  file_.append(npy_prefix(type, std::move(shape)));
 }
 
 void NpyWriter::append_raw(std::span<const std::byte> bytes, NpyType type) {

@@ -90,6 +90,9 @@ class NpyReader {
   std::vector<std::byte> piece_;  // raw elements being converted
 };
 
+// What a .npy file of such an array in C order starts with: magic, version 1.0 and header.
+[[nodiscard]] std::string npy_prefix(NpyType type, std::vector<std::uint64_t> shape);
+
 // Writes one array in C order; the file appears under its name with commit(). The shape is known beforehand, and
 // commit() asserts that exactly that many elements were appended.
 class NpyWriter {

@@ -34,7 +34,6 @@ constexpr ForeignOption kForeignOptions[] = {
     {"sat-lr", "X", "0.1", "predictor sat"},
     {"sat-hidden", "D", "0", "predictor sat"},
     {"sat-precision", "N", "2", "predictor sat"},
-    {"predict-format", "npy|ogb", "npy", "a later version"},
 };
 
 constexpr unsigned kLineLength = 110;
@@ -53,6 +52,10 @@ po::options_description data_options() {
   add("predict", text("splits", "WHAT"),
       "nodes whose logits go to RUN/predictions.npy: splits (train, valid and test), test, all, none, or a FILE of "
       "original ids (.npy, or text with one a line)");
+  add("predict-format", text("npy", "npy|ogb"),
+      "ogb: also RUN/ogb_predictions.npz, the input of OGB's Evaluator: y_pred (nodes x 1 classes, or nodes x tasks "
+      "scores) and node_ids; for MAG240M y_pred of shape (nodes), and the test nodes' RUN/y_pred_mag240m*.npz as its "
+      "leaderboard takes them");
   add("embeddings", text("none", "WHAT"),
       "nodes whose last hidden rows go to RUN/embeddings.npy: none, all, or a FILE");
   add("init", path("MODEL"),
@@ -86,6 +89,7 @@ po::options_description model_options() {
       "before dropout");
   add("dropout", text("0", "P"), "on the output of every hidden layer (gcnii: behind aggregations); of saint also before the classifier");
   add("input-dropout", text("0", "P"), "on the input of the first linear map");
+  add("input-dropout-layers", text("first", "first|all"), "all: on the input of every layer's (method iglu)");
   return group;
 }
 
@@ -98,7 +102,11 @@ po::options_description training_options() {
   add("epochs", text("200", "E"), "passes over the data; 0: only predict");
   add("optimizer", text("adam", "NAME"), "adam, adam-tf (TensorFlow's epsilon) or sgd");
   add("lr", text("0.01", "R"), "learning rate");
-  add("lr-schedule", path("E:R,..."), "rates from given epochs on, counted from 0: 0:1e-2,40:1e-3");
+  add("lr-schedule", path("E:R,..."),
+      "changes of the rate at given epochs, counted from 0. E:R: R from E on (0:1e-2,40:1e-3); E:xF: times F from E "
+      "on; "
+      "E:xF/N: times F at E and every N epochs after it, until the next change (--lr 1e-2 --lr-schedule 0:x0.9/4: 9e-3 "
+      "in epochs 0 to 3, 8.1e-3 in 4 to 7, ...)");
   add("weight-decay", text("0", "W"), "L2 beside the mean loss, added to the gradient, in every method alike");
   add("decay-first-layer-only", po::bool_switch(), "weight decay on the first layer alone (Kipf & Welling)");
   add("clip", text("0", "C"), "largest norm of a step's gradient of the mean loss; 0: any");
@@ -161,6 +169,7 @@ po::options_description method_options() {
   add("gcnii-alpha", text("0.1", "X"), "gcnii: share of the first hidden rows in every layer's input");
   add("gcnii-theta", text("0.5", "X"), "gcnii: share of layer l's weights beside the identity: ln(X / l + 1)");
   add("gcnii-shared", text("on", "on|off"), "gcnii: one weight for aggregate and first rows, or off: one for each");
+  add("top-batch-size", text("0", "B"), "iglu: nodes in a batch of the last layer; 0: as --batch-size");
   add("iglu-order", text("inverted", "NAME"),
       "iglu: inverted: layers step upwards, embeddings exact, their gradients from the epoch's start; backprop: "
       "layers step downwards, gradients recomputed on the way, embeddings from the epoch's start");

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <initializer_list>
 #include <limits>
+#include <string_view>
 
 #include "kernels/base/error.hpp"
 #include "tools/program.hpp"
@@ -115,25 +116,49 @@ void refuse_foreign_options(const Values& values) {
   }
 }
 
-// "0:1e-2,40:1e-3"
-std::vector<std::pair<std::uint32_t, double>> parse_schedule(const Values& values) {
-  std::vector<std::pair<std::uint32_t, double>> schedule;
+// "40:1e-3", "40:x0.5" or "40:x0.5/10"; false for anything else.
+bool parse_rate_change(std::string_view item, RateChange& change) {
+  const std::size_t colon = item.find(':');
+  if (colon == std::string_view::npos || !parse_number(std::string(item.substr(0, colon)), change.first)) return false;
+  std::string_view value = item.substr(colon + 1);
+  change.factor = value.starts_with('x');
+  if (change.factor) value.remove_prefix(1);
+  const std::size_t slash = change.factor ? value.find('/') : std::string_view::npos;
+  if (slash != std::string_view::npos) {
+    if (!parse_number(std::string(value.substr(slash + 1)), change.every) || change.every == 0) return false;
+    value = value.substr(0, slash);
+  }
+  return parse_number(std::string(value), change.value) && std::isfinite(change.value) && change.value > 0;
+}
+
+std::vector<RateChange> parse_schedule(const Values& values) {
+  std::vector<RateChange> schedule;
   const std::string text = values.text("lr-schedule");
   for (std::size_t begin = 0; begin < text.size();) {
     const std::size_t end = std::min(text.find(',', begin), text.size());
-    const std::string item = text.substr(begin, end - begin);
-    const std::size_t colon = item.find(':');
-    std::uint32_t epoch = 0;
-    double rate = 0;
-    const bool good = colon != std::string::npos && parse_number(item.substr(0, colon), epoch) &&
-                      parse_number(item.substr(colon + 1), rate) && std::isfinite(rate) && rate > 0;
-    if (!good || end + 1 == text.size())
-      values.fail("lr-schedule", "expected EPOCH:RATE,EPOCH:RATE,..., as 0:1e-2,40:1e-3");
-    if (!schedule.empty() && epoch <= schedule.back().first) values.fail("lr-schedule", "epochs must ascend");
-    schedule.emplace_back(epoch, rate);
+    RateChange change;
+    if (!parse_rate_change(std::string_view(text).substr(begin, end - begin), change) || end + 1 == text.size()) {
+      values.fail("lr-schedule", "expected EPOCH:RATE or EPOCH:xFACTOR/EPOCHS,..., as 0:1e-2,40:1e-3 or 4:x0.9/4");
+    }
+    if (!schedule.empty() && change.first <= schedule.back().first) values.fail("lr-schedule", "epochs must ascend");
+    schedule.push_back(change);
     begin = end + 1;
   }
   return schedule;
+}
+
+// Factors may take the rate to zero or beyond all bounds. It only falls or only rises from a change to the next.
+void check_rates(const Values& values, const TrainOptions& options) {
+  const auto check = [&](std::uint32_t epoch) {
+    const double rate = options.optimizer.rate(epoch);
+    if (epoch >= options.epochs || (std::isfinite(rate) && rate > 0)) return;
+    values.fail("lr-schedule", "makes the rate " + std::string(rate > 0 ? "infinite" : "zero") + " by epoch " +
+                                   std::to_string(epoch) + "; choose a factor nearer to 1");
+  };
+  for (const RateChange& change : options.optimizer.lr_schedule) {
+    if (change.first > 0) check(change.first - 1);
+  }
+  if (options.epochs > 0) check(options.epochs - 1);
 }
 
 // bitmap: rows of fp16 that go to disk packed.
@@ -188,6 +213,7 @@ void fill_model(const Values& values, ModelOptions& model) {
   model.residual = kResiduals[values.choice("residual", {"none", "add", "add2"})];
   model.dropout = values.probability("dropout");
   model.input_dropout = values.probability("input-dropout");
+  model.input_dropout_all = values.choice("input-dropout-layers", {"first", "all"}) == 1;
   fill_saint(values, model);
   const std::size_t norm = values.choice("aggregation-norm", {"auto", "sym", "row"});
   if (norm == 0) return;
@@ -217,7 +243,10 @@ void fill_iglu(const Values& values, TrainOptions& options) {
   } else if (!same_value(refresh, "1")) {
     values.fail("iglu-refresh", "use 0.5, 1 or 2");
   }
+  options.top_batch_size = values.count("top-batch-size", 0);
   if (options.method == MethodKind::iglu) return;
+  if (options.top_batch_size != 0) values.fail("top-batch-size", "belongs to method iglu");
+  if (values.text("input-dropout-layers") == "all") values.fail("input-dropout-layers", "belongs to method iglu");
   if (options.iglu_order != IgluOrder::inverted) values.fail("iglu-order", "belongs to method iglu");
   if (options.iglu_refresh != IgluRefresh::once) values.fail("iglu-refresh", "belongs to method iglu");
 }
@@ -295,6 +324,10 @@ void fill_output(const Values& values, TrainOptions& options) {
   options.predict = values.text("predict");
   options.embeddings = values.text("embeddings");
   if (options.predict.empty()) values.fail("predict", "use splits, test, all, none or a file of ids");
+  options.predict_ogb = values.choice("predict-format", {"npy", "ogb"}) == 1;
+  if (options.predict_ogb && options.predict == "none") {
+    values.fail("predict-format", "there is nothing to predict; leave out --predict none");
+  }
   if (options.embeddings.empty()) values.fail("embeddings", "use none, all or a file of ids");
   options.init = values.text("init");
   options.explain = values.flag("explain");
@@ -320,6 +353,7 @@ bool parse_train_options(int argc, char** argv, TrainOptions& options) {
   refuse_foreign_options(values);
   fill_optimizer(values, options.optimizer);
   fill_training(values, options);
+  check_rates(values, options);
   fill_resources(values, options);
   fill_output(values, options);
   options.threads = common.threads;

@@ -7,9 +7,10 @@ namespace strata {
 template <class T>
 LayerSteps<T>::LayerSteps(Session<T>& session) : session_(session) {
   const std::size_t batch_size = session.options.batch_size != 0 ? session.options.batch_size : kStepBatchSize;
+  const std::size_t top_size = session.options.top_batch_size != 0 ? session.options.top_batch_size : batch_size;
   for (std::size_t l = 0; l <= top(); ++l) {
-    plans_.emplace_back(std::span<const NodeId>{}, session.rows(l).train_rows(), batch_size, session.options.seed,
-                        static_cast<std::uint32_t>(l));
+    plans_.emplace_back(std::span<const NodeId>{}, session.rows(l).train_rows(), l == top() ? top_size : batch_size,
+                        session.options.seed, static_cast<std::uint32_t>(l));
   }
 }
 

@@ -42,6 +42,7 @@ void add_model(const ModelOptions& model, Settings& settings) {
   settings["residual"] = residual_name(model.residual);
   settings["dropout"] = number(model.dropout);
   settings["input-dropout"] = number(model.input_dropout);
+  settings["input-dropout-layers"] = model.input_dropout_all ? "all" : "first";
   if (model.kind == ModelKind::gcnii) {
     settings["gcnii-alpha"] = number(model.gcnii_alpha);
     settings["gcnii-theta"] = number(model.gcnii_theta);
@@ -69,6 +70,7 @@ Settings deciding_options(const TrainOptions& options) {
   add_optimizer(options.optimizer, settings);
   settings["method"] = method_name(options.method);
   settings["batch-size"] = std::to_string(options.batch_size);
+  settings["top-batch-size"] = std::to_string(options.top_batch_size);
   settings["iglu-order"] = iglu_order_name(options.iglu_order);
   settings["iglu-refresh"] = iglu_refresh_name(options.iglu_refresh);
   settings["seed"] = std::to_string(options.seed);
@@ -177,8 +179,9 @@ const char* row_codec_name(Codec codec, bool bitmap) { return bitmap ? "bitmap" 
 
 std::string schedule_text(const OptimizerOptions& options) {
   std::string text;
-  for (const auto& [epoch, rate] : options.lr_schedule) {
-    text += fmt::format("{}{}:{}", text.empty() ? "" : ",", epoch, rate);
+  for (const RateChange& change : options.lr_schedule) {
+    text += fmt::format("{}{}:{}{}", text.empty() ? "" : ",", change.first, change.factor ? "x" : "", change.value);
+    if (change.every != 0) text += fmt::format("/{}", change.every);
   }
   return text;
 }
@@ -226,6 +229,7 @@ Settings all_settings(const TrainOptions& options) {
   settings["init"] = options.init.string();
   settings["batch-file"] = options.batch_file.string();
   settings["predict"] = options.predict;
+  settings["predict-format"] = options.predict_ogb ? "ogb" : "npy";
   settings["embeddings"] = options.embeddings;
   settings["keep-cache"] = on_off(options.keep_cache);
   settings["resume"] = on_off(options.resume);

@@ -22,7 +22,7 @@ namespace strata {
 [[nodiscard]] const char* optimizer_name(OptimizerKind kind);
 [[nodiscard]] const char* aggregation_norm_name(Aggregation aggregation);  // "auto", "sym", "row"
 [[nodiscard]] const char* row_codec_name(Codec codec, bool bitmap);        // "fp16", or "bitmap" for packed rows
-[[nodiscard]] std::string schedule_text(const OptimizerOptions& options);  // "0:0.01,40:0.001", or empty
+[[nodiscard]] std::string schedule_text(const OptimizerOptions& options);  // "0:0.01,40:x0.5/10", or empty
 
 using Settings = std::map<std::string, std::string>;
 

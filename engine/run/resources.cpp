@@ -31,10 +31,13 @@ std::uint64_t rows_of(const std::string& what, const StoreInfo& store) {
 std::uint64_t output_bytes(const TrainOptions& options, const StoreInfo& store, const Model& model) {
   const std::uint64_t parameters = parameter_bytes(model);
   const std::uint64_t predictions = rows_of(options.predict, store) * (model.classes * sizeof(float) + 8);
+  // Scores or classes, ids, and for MAG240M the test rows' classes twice.
+  const std::uint64_t ogb_row = std::max<std::uint64_t>(model.classes * sizeof(float), 8) + 12;
+  const std::uint64_t ogb = options.predict_ogb ? rows_of(options.predict, store) * ogb_row : 0;
   const LayerSpec& last = model.layers.back();
   const std::uint64_t embeddings = rows_of(options.embeddings, store) * (last.in * sizeof(float) + 8);
   // model.safetensors, and two checkpoints of four arrays: the new one is written before the old one goes.
-  return predictions + embeddings + 9 * parameters + (std::uint64_t{1} << 20);
+  return predictions + ogb + embeddings + 9 * parameters + (std::uint64_t{1} << 20);
 }
 
 void require_space(const fs::path& where, std::uint64_t needed, const std::string& advice) {

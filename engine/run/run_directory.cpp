@@ -11,9 +11,19 @@ namespace strata {
 
 namespace {
 
-constexpr std::array<const char*, 9> kEntries = {
-    "metrics.jsonl",     "summary.json", "model.safetensors", "predictions.npy", "prediction_ids.npy", "embeddings.npy",
-    "embedding_ids.npy", "steps",        "checkpoint"};
+constexpr std::array<const char*, 13> kEntries = {"metrics.jsonl",
+                                                  "summary.json",
+                                                  "model.safetensors",
+                                                  "predictions.npy",
+                                                  "prediction_ids.npy",
+                                                  "ogb_predictions.npz",
+                                                  "y_pred_mag240m.npz",
+                                                  "y_pred_mag240m_test-dev.npz",
+                                                  "y_pred_mag240m_test-challenge.npz",
+                                                  "embeddings.npy",
+                                                  "embedding_ids.npy",
+                                                  "steps",
+                                                  "checkpoint"};
 
 // True when it was not there.
 bool make_directory(const fs::path& path) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 
 #include "storage/file.hpp"
 
@@ -27,6 +28,11 @@ class RunDirectory {
   [[nodiscard]] std::filesystem::path model() const { return path_ / "model.safetensors"; }
   [[nodiscard]] std::filesystem::path predictions() const { return path_ / "predictions.npy"; }
   [[nodiscard]] std::filesystem::path prediction_ids() const { return path_ / "prediction_ids.npy"; }
+  [[nodiscard]] std::filesystem::path ogb_predictions() const { return path_ / "ogb_predictions.npz"; }
+  // What a submission to OGB-LSC's leaderboard of MAG240M is called; part: "", "_test-dev" or "_test-challenge".
+  [[nodiscard]] std::filesystem::path mag240m_submission(const std::string& part) const {
+    return path_ / ("y_pred_mag240m" + part + ".npz");
+  }
   [[nodiscard]] std::filesystem::path embeddings() const { return path_ / "embeddings.npy"; }
   [[nodiscard]] std::filesystem::path embedding_ids() const { return path_ / "embedding_ids.npy"; }
   // The weights after `step` steps: steps/000012.safetensors.

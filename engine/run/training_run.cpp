@@ -12,6 +12,7 @@
 #include "engine/run/export_rows.hpp"
 #include "engine/run/machine.hpp"
 #include "engine/run/model_file.hpp"
+#include "engine/run/ogb_predictions.hpp"
 #include "kernels/base/cpu_info.hpp"
 #include "kernels/base/error.hpp"
 
@@ -87,6 +88,7 @@ void TrainingRun::load_initial() {
 void TrainingRun::check_wanted_rows() {
   static_cast<void>(select_nodes(options_.predict, store_, budget_));
   static_cast<void>(select_nodes(options_.embeddings, store_, budget_));
+  if (options_.predict_ogb) check_ogb_predictions(store_.info());
 }
 
 void TrainingRun::read_batches() {
@@ -322,8 +324,12 @@ void TrainingRun::export_outputs() {
       std::transform(ids.begin(), ids.end(), wanted.begin(), [&](NodeId id) { return reordered[id]; });
     }
     std::sort(wanted.begin(), wanted.end());
-    const Inference<float> inference(*session_, wanted.span(), embeddings);
-    export_rows(embeddings ? inference.embeddings() : inference.logits(), ids.span(), store_, path, ids_path, budget_);
+    {
+      const Inference<float> inference(*session_, wanted.span(), embeddings);
+      export_rows(embeddings ? inference.embeddings() : inference.logits(), ids.span(), store_, path, ids_path,
+                  budget_);
+    }
+    if (options_.predict_ogb && !embeddings) write_ogb_predictions(directory_, ids.span(), store_, budget_);
     return ids.size();
   };
   if (options_.predict != "none") {

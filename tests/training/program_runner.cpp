@@ -124,7 +124,7 @@ Outcome train(const std::filesystem::path& scratch, const Words& arguments, cons
 }
 
 std::vector<NodeId> make_reordered_store(const std::filesystem::path& directory, std::uint32_t nodes, bool multilabel,
-                                         bool sparse_ids) {
+                                         bool sparse_ids, const std::string& source) {
   TinyStoreOptions o;
   o.nodes = nodes;
   o.edges = 4 * nodes;
@@ -159,7 +159,7 @@ std::vector<NodeId> make_reordered_store(const std::filesystem::path& directory,
   writer.add_features(o.features, Codec::fp32, "none");
   StoreInfo info;
   info.name = "reordered";
-  info.source = "test";
+  info.source = source;
   info.nodes = o.nodes;
   info.undirected = true;
   info.has_reverse = true;

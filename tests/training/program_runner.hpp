@@ -42,9 +42,10 @@ class Program {
                             const Words& environment = {});
 
 // A store of a few chunks and shards whose reordering is not the identity. Returns original_of_reordered. sparse_ids:
-// the source called node n sparse_id(n).
+// the source called node n sparse_id(n). source: the format it came in.
 std::vector<NodeId> make_reordered_store(const std::filesystem::path& directory, std::uint32_t nodes,
-                                         bool multilabel = false, bool sparse_ids = false);
+                                         bool multilabel = false, bool sparse_ids = false,
+                                         const std::string& source = "test");
 [[nodiscard]] inline std::int64_t sparse_id(std::int64_t node) { return 10 * node + 7; }
 
 // Enough nodes for the rows not to fit the least budget, which is mostly what one tile of rows takes.

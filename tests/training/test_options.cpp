@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/run/configuration.hpp"
 #include "kernels/base/error.hpp"
 #include "tests/support/temp_dir.hpp"
 #include "tools/train_declare.hpp"
@@ -140,6 +141,8 @@ TEST_CASE("values arrive where they belong") {
                                 "2",
                                 "--predict",
                                 "all",
+                                "--predict-format",
+                                "ogb",
                                 "--embeddings",
                                 "ids.npy",
                                 "--init",
@@ -175,6 +178,7 @@ TEST_CASE("values arrive where they belong") {
   CHECK(o.optimizer.kind == OptimizerKind::adam_tf);
   CHECK(o.optimizer.lr == 5e-3);
   REQUIRE(o.optimizer.lr_schedule.size() == 2);
+  CHECK(o.predict_ogb);
   CHECK(o.optimizer.rate(39) == 1e-2);
   CHECK(o.optimizer.rate(40) == 1e-3);
   CHECK(o.optimizer.weight_decay == 5e-4);
@@ -355,6 +359,18 @@ TEST_CASE("values that make no sense are refused") {
                                     {"--lr-schedule", "0:1,"},
                                     {"--lr-schedule", "4:1,4:2"},
                                     {"--lr-schedule", "0:0"},
+                                    {"--lr-schedule", "0:x"},
+                                    {"--lr-schedule", "0:x0"},
+                                    {"--lr-schedule", "0:x-1"},
+                                    {"--lr-schedule", "0:xnan"},
+                                    {"--lr-schedule", "0:x0.9/"},
+                                    {"--lr-schedule", "0:x0.9/0"},
+                                    {"--lr-schedule", "0:x0.9/-4"},
+                                    {"--lr-schedule", "0:x0.9/1.5"},
+                                    {"--lr-schedule", "0:0.9/4"},
+                                    {"--lr-schedule", "x0.9/4"},
+                                    {"--lr-schedule", "0:*0.9/4"},
+                                    {"--lr-schedule", "4:x0.9,4:x0.9"},
                                     {"--weight-decay", "-1"},
                                     {"--clip", "-1"},
                                     {"--epochs", "-1"},
@@ -388,6 +404,53 @@ TEST_CASE("values that make no sense are refused") {
     CAPTURE(words.back());
     CHECK_FALSE(refusal(words).empty());
   }
+}
+
+TEST_CASE("factors in a schedule multiply the rate when and as often as they say") {
+  // IGLU's ogbn-proteins: 1e-2, x0.9 at epochs 0, 4, 8, ...: its script's loop, to the bit.
+  const OptimizerOptions proteins = parse({"--lr", "1e-2", "--lr-schedule", "0:x0.9/4"}).optimizer;
+  double rate = 1e-2;
+  for (std::uint32_t epoch = 0; epoch < 200; ++epoch) {
+    if (epoch % 4 == 0) rate = rate * 0.9;
+    CHECK(proteins.rate(epoch) == rate);
+  }
+  CHECK(proteins.rate(0) == 1e-2 * 0.9);
+  const OptimizerOptions later = parse({"--lr", "1", "--lr-schedule", "2:x0.5/3,8:0.25,9:x2,11:x3/2"}).optimizer;
+  const std::vector<double> expected{1, 1, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.25, 0.5, 0.5, 1.5, 1.5, 4.5, 4.5, 13.5};
+  for (std::uint32_t epoch = 0; epoch < expected.size(); ++epoch) {
+    CAPTURE(epoch);
+    CHECK(later.rate(epoch) == expected[epoch]);
+  }
+  CHECK(schedule_text(later) == "2:x0.5/3,8:0.25,9:x2,11:x3/2");
+  CHECK(schedule_text(proteins) == "0:x0.9/4");
+}
+
+TEST_CASE("a schedule whose rate vanishes or explodes is refused, saying when") {
+  const Words sinks{"--epochs", "40000", "--lr-schedule", "0:x0.5/10,39000:1"};
+  CHECK(has(refusal(sinks), "makes the rate zero by epoch 38999"));
+  CHECK(has(refusal({"--epochs", "2000", "--lr-schedule", "0:x10/1"}), "makes the rate infinite by epoch 1999"));
+  CHECK(refusal({"--epochs", "200", "--lr-schedule", "0:x10/1,1000:1"}).empty());
+  CHECK(refusal({"--epochs", "0", "--lr-schedule", "0:x0.5/1"}).empty());
+}
+
+TEST_CASE("batches of the last layer and dropout on every layer's input belong to iglu") {
+  const TrainOptions o = parse({"--method", "iglu", "--batch-size", "150000", "--top-batch-size", "25000",
+                                "--input-dropout", "0.3", "--input-dropout-layers", "all"});
+  CHECK(o.batch_size == 150000);
+  CHECK(o.top_batch_size == 25000);
+  CHECK(o.model.input_dropout_all);
+  CHECK_FALSE(parse({"--method", "iglu", "--input-dropout", "0.3"}).model.input_dropout_all);
+  for (const char* method : {"full", "sgc"}) {
+    CHECK(has(refusal({"--method", method, "--top-batch-size", "100"}), "belongs to method iglu"));
+    CHECK(has(refusal({"--method", method, "--input-dropout-layers", "all"}), "belongs to method iglu"));
+  }
+  CHECK(has(refusal({"--input-dropout-layers", "some"}), "use first, all"));
+}
+
+TEST_CASE("predictions for OGB need something predicted") {
+  CHECK(parse({"--predict-format", "npy"}).predict_ogb == false);
+  CHECK(has(refusal({"--predict-format", "ogb", "--predict", "none"}), "nothing to predict"));
+  CHECK(has(refusal({"--predict-format", "csv"}), "use npy, ogb"));
 }
 
 TEST_CASE("store and run are needed") {

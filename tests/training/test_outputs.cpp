@@ -88,6 +88,21 @@ TEST_CASE("a run leaves metrics, summary, model and predictions") {
   }
 }
 
+TEST_CASE("metrics and summary show the learning rate of every epoch") {
+  const StoreRuns runs;
+  const Words rates{"--lr", "1e-2", "--lr-schedule", "0:x0.9/2,3:5e-4"};
+  for (const char* method : {"full", "iglu"}) {
+    Words words = rates;
+    words.insert(words.end(), {"--method", method});
+    REQUIRE(runs.go(method, words).status == 0);
+    const std::vector<std::string> metrics = lines(runs.run(method) / "metrics.jsonl");
+    REQUIRE(metrics.size() == 4);
+    const double expected[] = {1e-2 * 0.9, 1e-2 * 0.9, 1e-2 * 0.9 * 0.9, 5e-4};
+    for (std::size_t i = 0; i < 4; ++i) CHECK(nlohmann::json::parse(metrics[i])["lr"].get<double>() == expected[i]);
+    CHECK(summary(runs.run(method))["configuration"]["lr-schedule"] == "0:x0.9/2,3:0.0005");
+  }
+}
+
 TEST_CASE("predictions lie in ascending original order and score what the summary says") {
   StoreRuns runs;
   REQUIRE(runs.go("run").status == 0);
