@@ -174,6 +174,9 @@ void fill_gcnii(const Values& values, ModelOptions& model) {
     if (model.kind != ModelKind::gcnii && values.given(name))
       values.fail(name, "belongs to --model gcnii; leave it out");
   }
+  if (model.kind == ModelKind::gcnii && values.text("input-dropout-layers") == "all") {
+    values.fail("input-dropout-layers", "model gcnii has masks on the outputs of its layers only (--dropout)");
+  }
   model.gcnii_alpha = values.real("gcnii-alpha", 0);
   if (model.gcnii_alpha > 1) values.fail("gcnii-alpha", "expected a number from 0 to 1");
   model.gcnii_theta = values.real("gcnii-theta", 0);

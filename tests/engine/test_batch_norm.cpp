@@ -19,9 +19,9 @@ struct Shape {
   SaintCombine combine = SaintCombine::concat;
   ResidualKind residual = ResidualKind::none;
 };
-const std::vector<Shape> kShapes = {{ModelKind::gcn},   {ModelKind::gcn, SaintCombine::concat, ResidualKind::add},
-                                    {ModelKind::sage},  {ModelKind::mlp},
-                                    {ModelKind::saint}, {ModelKind::saint, SaintCombine::sum, ResidualKind::add2}};
+const std::vector<Shape> kShapes = {
+    {ModelKind::gcn},   {ModelKind::gcn, SaintCombine::concat, ResidualKind::add}, {ModelKind::sage}, {ModelKind::mlp},
+    {ModelKind::saint}, {ModelKind::saint, SaintCombine::sum, ResidualKind::add2}, {ModelKind::gcnii}};
 
 TrainOptions batch_options(const Shape& shape, MethodKind method, const std::filesystem::path& directory) {
   TrainOptions o = base_options(directory, true);

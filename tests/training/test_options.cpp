@@ -239,6 +239,8 @@ TEST_CASE("the options of gcnii belong to it alone") {
   CHECK(has(refusal({"--model", "gcnii", "--gcnii-alpha", "-1"}), "expected a number from 0"));
   CHECK(has(refusal({"--model", "gcnii", "--gcnii-theta", "x"}), "expected a number"));
   CHECK(has(refusal({"--model", "gcnii", "--gcnii-shared", "maybe"}), "use on, off"));
+  CHECK(
+      has(refusal({"--model", "gcnii", "--method", "iglu", "--input-dropout-layers", "all"}), "outputs of its layers"));
 }
 
 TEST_CASE("vrgcn and saint, their norms and what belongs to saint alone") {
