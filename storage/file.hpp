@@ -131,10 +131,11 @@ class MappedFile {
 
 [[nodiscard]] std::uint64_t free_disk_bytes(const fs::path& directory);
 
-// Test hook: the environment variable STRATA_FAILPOINT="write:17:enospc" | "write:17:kill" | "rename:2:kill" |
-// "sync:3:eio" makes the n-th such call of the process fail or kill it ("write:17+:enospc": that and every later one).
-// Operations: read, write, sync, rename. Actions: enospc, eio, kill (a write is torn first), and for reads and writes
-// eintr and short, which must go unnoticed. Costs one predictable branch when unset.
+// Test hooks: with the environment variable STRATA_SKIP_SYNC nothing waits for the disk, which only a machine that
+// crashes could tell. STRATA_FAILPOINT="write:17:enospc" | "write:17:kill" | "rename:2:kill" | "sync:3:eio" makes the
+// n-th such call of the process fail or kill it ("write:17+:enospc": that and every later one). Operations: read,
+// write, sync, rename. Actions: enospc, eio, kill (a write is torn first), and for reads and writes eintr and short,
+// which must go unnoticed. Costs one predictable branch when unset.
 void failpoint(const char* operation, const fs::path& path);
 // The same from inside a test; "" switches it off. Counting starts anew. InputError for a text that is none.
 void set_failpoint(const std::string& specification);
