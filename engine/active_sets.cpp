@@ -34,8 +34,8 @@ NodeBits copy_of(const NodeBits& bits, MemoryBudget& budget) {
 }
 
 // Rows in the graph's own order, a few of them without a gradient, are cheaper than an order of their own without them.
-bool nearly_all(const NodeBits& bits) {
-  return bits.nodes() >= kLeastForRounding && bits.count() >= bits.nodes() - bits.nodes() / 16;
+bool nearly_all(const NodeBits& bits, std::uint64_t nodes) {
+  return nodes >= kLeastForRounding && bits.count() >= nodes - nodes / 16;
 }
 
 RowMap rows_of(const NestedSets& sets, MemoryBudget& budget) {
@@ -68,7 +68,7 @@ ActiveSets::ActiveSets(const Store& store, const std::vector<bool>& aggregates)
 ActiveSets::ActiveSets(const Store& store, const std::vector<bool>& aggregates, const LabelledNodes& labelled,
                        Workers& workers, MemoryBudget& budget)
     : ActiveSets(store, aggregates) {
-  const std::string key = active_sets_key(aggregates, labelled);
+  const std::string key = active_sets_key(aggregates, labelled, store.edge_set());
   if (has_derived(store, key)) {
     load(store, key, budget);
     return;
@@ -106,7 +106,13 @@ void ActiveSets::compute(const Store& store, NodeBits train, NodeBits all, Worke
     NestedSets next{copy_of(sets.inner, budget), copy_of(sets.outer, budget)};
     shards_read_ += add_in_neighbours(store, sets, next, workers, budget);
     sets = std::move(next);
-    maps_.push_back(nearly_all(sets.inner) ? RowMap::identity(nodes()) : rows_of(sets, budget));
+    const bool trains = store.edge_set() == EdgeSet::train;
+    const bool rounds = nearly_all(sets.inner, trains ? store.info().train_graph.nodes : nodes());
+    if (rounds && trains) {
+      const Array<NodeId> training = store.split("train", budget);
+      sets = {bits_of(nodes(), training.span(), budget), bits_of(nodes(), training.span(), budget)};
+    }
+    maps_.push_back(rounds && !trains ? RowMap::identity(nodes()) : rows_of(sets, budget));
   }
 }
 
@@ -162,7 +168,7 @@ std::vector<bool> aggregation_flags(const Model& model) {
   return flags;
 }
 
-std::string active_sets_key(const std::vector<bool>& aggregates, const LabelledNodes& labelled) {
+std::string active_sets_key(const std::vector<bool>& aggregates, const LabelledNodes& labelled, EdgeSet edges) {
   ChecksumStream sum;
   for (const std::span<const NodeId> ids : {labelled.train, labelled.valid, labelled.test}) {
     const std::uint64_t count = ids.size();
@@ -171,7 +177,8 @@ std::string active_sets_key(const std::vector<bool>& aggregates, const LabelledN
   }
   std::string flags;
   for (const bool aggregating : aggregates) flags += aggregating ? 'a' : 'n';
-  return "active-rows-" + flags + "-" + checksum_text(sum.value());
+  return std::string("active-rows-") + (edges == EdgeSet::train ? "train-" : "") + flags + "-" +
+         checksum_text(sum.value());
 }
 
 }  // namespace strata

@@ -4,7 +4,8 @@
 //   E_k = the same closure of the labelled training, validation and test nodes;  D_k = E_k \ A_k.
 //
 // Batches, statistics and step counts are defined over A_k; D_k is touched by evaluation only. X^0 has all nodes. In a
-// graph of 65,536 nodes or more an A_k (k < K) that lacks at most a sixteenth of them is taken to be all.
+// graph of 65,536 nodes or more an A_k (k < K) that lacks at most a sixteenth of them is taken to be all. The nodes of
+// a training graph (Store::train_graph) are those of split train: no A_k goes beyond them.
 #pragma once
 
 #include <cstdint>
@@ -63,6 +64,7 @@ class ActiveSets {
 [[nodiscard]] std::vector<bool> aggregation_flags(const Model& model);
 
 // Where the sets of these layers and nodes are kept.
-[[nodiscard]] std::string active_sets_key(const std::vector<bool>& aggregates, const LabelledNodes& labelled);
+[[nodiscard]] std::string active_sets_key(const std::vector<bool>& aggregates, const LabelledNodes& labelled,
+                                          EdgeSet edges = EdgeSet::all);
 
 }  // namespace strata

@@ -3,13 +3,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <condition_variable>
 #include <cstring>
 #include <mutex>
 #include <sstream>
 #include <vector>
 
+#include "engine/calibration_samples.hpp"
 #include "engine/layer_pass.hpp"
 #include "engine/projection.hpp"
 #include "kernels/base/error.hpp"
@@ -19,30 +19,14 @@ namespace strata {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-constexpr std::size_t kSampleStores = 7;
-constexpr std::size_t kSampleChunks = 32;  // of a dense pass
-constexpr std::size_t kSampleShards = 4;   // of a product
+constexpr std::size_t kSampleStores = 8;
+constexpr std::size_t kSampleChunks = 32;   // of a dense pass
+constexpr std::size_t kProductChunks = 16;  // of each shard
 constexpr std::uint64_t kLargestSample = std::uint64_t{128} << 20, kSmallestSample = std::uint64_t{4} << 20;
 // Memory that was given back costs at least this a byte when it comes again: where the host of a virtual machine takes
 // what its guest frees, a sample of memory that was never used yet does not show it.
 constexpr double kLeastFreshSeconds = 0.5e-9;
 constexpr std::size_t kFileUnit = std::size_t{256} << 10;
-
-template <class Body>
-double seconds_of(Body&& body) {
-  const Clock::time_point begin = Clock::now();
-  body();
-  return std::chrono::duration<double>(Clock::now() - begin).count();
-}
-
-// The better of two: the first one meets cold caches and fresh pages.
-template <class Body>
-double best_of_two(Body&& body) {
-  const double first = seconds_of(body);
-  return std::min(first, seconds_of(body));
-}
 
 // Writes or reads the whole file, many requests in flight; bytes a second.
 double transfer(AsyncIo& io, AsyncIo::Kind kind, const File& file, std::uint64_t bytes, std::span<std::byte> unit) {
@@ -101,6 +85,7 @@ double Calibration<T>::measure(const std::string& what) {
   if (kind == "fresh bytes") return fresh();
   if (kind == "opened nodes") return opened();
   if (kind == "mapped nodes") return mapped();
+  if (kind == "scaled nodes") return scaled();
   if (kind == "edges" || kind == "scatter edges") {
     Codec codec = Codec::fp32;
     static_cast<void>(parse_codec(codec_word.c_str(), codec));
@@ -141,12 +126,15 @@ double Calibration<T>::dense(const std::string& kind, std::size_t layer) {
   inputs.z = z;
   if (spec.has_root()) inputs.root = x;
   if (skip) inputs.skip = skip;
+  if (spec.initial) inputs.initial = x;
   const bool is_top = layer + 1 == session_.model.layers.size();
   // A layer that emits logits keeps them exact.
+  RowStore initial = spec.initial ? session_.make_exact("sample", rows, spec.in) : RowStore();
   RowStore logits = is_top ? session_.make_exact("sample", rows, spec.out) : RowStore();
   const auto run = [&] {
     if (kind == "forward") {
-      forward_pass<T>(session_, layer, all, inputs, {}, RowSink<T>{is_top ? &logits : &y, nullptr, true, 0});
+      const Masks masks{false, 0, 0, session_.options.method == MethodKind::full};
+      forward_pass<T>(session_, layer, all, inputs, masks, RowSink<T>{is_top ? &logits : &y, nullptr, true, 0});
       return;
     }
     if (kind == "project") {
@@ -161,12 +149,15 @@ double Calibration<T>::dense(const std::string& kind, std::size_t layer) {
     pass.layer = layer;
     pass.map = &map;
     pass.inputs = inputs;
-    pass.masks = {session_.model.has_dropout() && kind != "backward with inputs", 0, 0};
+    const bool training = kind != "backward with inputs";
+    pass.masks = {session_.model.has_dropout() && training, 0, 0, training};
+    pass.statistics_known = kind.starts_with("gradients");
     pass.alpha = is_top ? nullptr : &alpha;
     if (spec.skipped_over) pass.above = dx;
     pass.parameters = !kind.starts_with("backward");
     if (kind.ends_with("with inputs")) pass.dz.store = &dz;
     if (kind.ends_with("with inputs") && spec.has_root()) pass.dx = &dx;
+    if (kind.ends_with("with inputs") && spec.initial) pass.initial = {{}, &initial, false};
     static_cast<void>(backward_pass<T>(session_, pass));
   };
   const double seconds = best_of_two(run) / static_cast<double>(rows);
@@ -187,8 +178,8 @@ double Calibration<T>::product(std::size_t cols, Codec codec) {
     std::memset(table.data() + begin, 0x21, std::min<std::size_t>(std::size_t{1} << 20, bytes - begin));
   });
   const EncodedRows x{codec, table.data(), table_rows, cols, stride};
-  const std::size_t shards = session_.graph.shard_count(false);
-  const EdgeScale<T> scale = session_.graph.scale(false);
+  const EdgeScale<T> scale = session_.graph_for(GraphUse::evaluation).scale(false);
+  const bool scales = scale.source != nullptr && cpu::spmm_wants_scaled(codec, cols);
   ScratchMemory::Use scratch(session_.scratch);
   std::vector<std::span<T>> tiles;
   std::vector<EdgeSpace> spaces;
@@ -196,30 +187,24 @@ double Calibration<T>::product(std::size_t cols, Codec codec) {
     tiles.push_back(scratch.take<T>(s, kChunkRows * cols));
     spaces.emplace_back(session_.budget);
   }
-  double seconds = 0, edges = 0;
-  for (std::size_t i = 0; i < std::min(shards, kSampleShards); ++i) {
-    const std::size_t index = i * shards / std::min(shards, kSampleShards);
-    std::optional<Shard> own;
-    if (!session_.graph.resident()) own.emplace(session_.graph.open_shard(false, index));
-    const Shard& shard = own ? *own : session_.graph.open_shards(false)[index];
-    const std::size_t rows = std::min<std::size_t>(shard.info().rows, 16 * kChunkRows);
+  const auto time = [&](const Shard& shard, std::size_t rows) {
     std::vector<std::uint32_t> to_row(shard.locals().begin(), shard.locals().end());
     for (std::uint32_t& row : to_row) row = static_cast<std::uint32_t>(row % table_rows);
+    std::vector<ScaledRow> scaled(scales ? to_row.size() : 0);
+    for (std::size_t i = 0; i < scaled.size(); ++i) {
+      scaled[i] = {to_row[i], static_cast<float>(scale.source[to_row[i]])};
+    }
     const auto work = [&](std::size_t chunk, std::size_t slot) {
       const std::size_t first = chunk * kChunkRows, count = std::min(kChunkRows, rows - first);
       SparseRows edges_of_chunk = shard.rows(first, count, spaces[slot]);
       edges_of_chunk.to_row = to_row.data();
+      edges_of_chunk.scaled = scales ? scaled.data() : nullptr;
       cpu::spmm<T>(edges_of_chunk, scale, x, {tiles[slot].data(), count, cols});
     };
-    const auto all = [&] {
-      session_.workers.ordered(divide_up(rows, kChunkRows), {.before = {}, .work = work, .reduce = {}});
-    };
-    const double taken = seconds_of(all);
-    if (i == 0 && shards > 1) continue;  // met cold caches
-    seconds += taken;
-    edges += static_cast<double>(shard.info().edges) * static_cast<double>(rows) / shard.info().rows;
-  }
-  return edges > 0 ? seconds / edges : 0;
+    return seconds_of(
+        [&] { session_.workers.ordered(divide_up(rows, kChunkRows), {.before = {}, .work = work, .reduce = {}}); });
+  };
+  return seconds_an_edge(session_.graph_for(GraphUse::evaluation), false, kProductChunks * kChunkRows, time);
 }
 
 // Of a byte of memory that the system hands out, all zero, at its first touch.

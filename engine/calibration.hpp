@@ -33,6 +33,7 @@ class Calibration {
   [[nodiscard]] double fresh();
   [[nodiscard]] double opened();
   [[nodiscard]] double mapped();
+  [[nodiscard]] double scaled();
   [[nodiscard]] double scatter(std::size_t cols, Codec codec);
 
   Session<T>& session_;

@@ -1,11 +1,10 @@
 // Rates of the products that take their sums source by source.
 #include <algorithm>
-#include <chrono>
 #include <cstring>
-#include <optional>
 #include <vector>
 
 #include "engine/calibration.hpp"
+#include "engine/calibration_samples.hpp"
 #include "engine/tile_plan.hpp"
 #include "kernels/spmm_scatter.hpp"
 
@@ -13,9 +12,6 @@ namespace strata {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-constexpr std::size_t kSampleShards = 4;
 constexpr std::size_t kSampleChunks = 16;  // of a shard
 
 // As many sums as the run's memory holds, and a chunk of rows that is added to them again and again. cols 0: edges are
@@ -35,7 +31,7 @@ class ScatterSample {
         sums_(session.budget, held_ * cols_ * sizeof(T), "a sample of sums", true),
         rows_(session.budget, kChunkRows * stride_, "a sample of rows"),
         // Destinations' scales are found by row, sources' by node: the graph's own array serves as both.
-        scale_(session.graph.scale(false)),
+        scale_(session.graph_for(GraphUse::evaluation).scale(false)),
         units_(tile_units(held_, cols_, session.workers.threads())),
         edges_(session.workers.slots()) {
     std::memset(sums_.data(), 0, sums_.size());
@@ -55,9 +51,7 @@ class ScatterSample {
     const auto turn = [&](std::size_t, std::size_t slot, std::size_t u) {
       add(edges_[slot], static_cast<std::uint32_t>(to_row.size()), units_[u]);
     };
-    const Clock::time_point begin = Clock::now();
-    session_.workers.in_turns(divide_up(rows, kChunkRows), {{}, work, units_.size(), turn});
-    return std::chrono::duration<double>(Clock::now() - begin).count();
+    return seconds_of([&] { session_.workers.in_turns(divide_up(rows, kChunkRows), {{}, work, units_.size(), turn}); });
   }
 
  private:
@@ -87,20 +81,8 @@ class ScatterSample {
 template <class T>
 double Calibration<T>::scatter(std::size_t cols, Codec codec) {
   ScatterSample<T> sample(session_, cols, codec);
-  const std::size_t shards = session_.graph.shard_count(true), samples = std::min(shards, kSampleShards);
-  double seconds = 0, edges = 0;
-  for (std::size_t i = 0; i < samples; ++i) {
-    const std::size_t index = i * shards / samples;
-    std::optional<Shard> own;
-    if (!session_.graph.resident()) own.emplace(session_.graph.open_shard(true, index));
-    const Shard& shard = own ? *own : session_.graph.open_shards(true)[index];
-    const std::size_t rows = std::min<std::size_t>(shard.info().rows, kSampleChunks * kChunkRows);
-    const double taken = sample.seconds(shard, rows);
-    if (i == 0 && shards > 1) continue;  // met cold caches
-    seconds += taken;
-    edges += static_cast<double>(shard.info().edges) * static_cast<double>(rows) / shard.info().rows;
-  }
-  return edges > 0 ? seconds / edges : 0;
+  return seconds_an_edge(session_.graph_for(GraphUse::evaluation), true, kSampleChunks * kChunkRows,
+                         [&](const Shard& shard, std::size_t rows) { return sample.seconds(shard, rows); });
 }
 
 template double Calibration<float>::scatter(std::size_t, Codec);

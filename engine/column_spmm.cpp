@@ -1,6 +1,7 @@
 #include "engine/column_spmm.hpp"
 
 #include <algorithm>
+#include <type_traits>
 #include <utility>
 
 #include "engine/read_ahead.hpp"
@@ -18,15 +19,18 @@ class ColumnSpmm<T>::Multiplication {
  public:
   Multiplication(const SpmmJob<T>& job, const SpmmOutput& output, const Gather& gather, bool replaces)
       : session_(job.session),
+        graph_(*job.graph),
         transposed_(job.transposed),
         rows_(job.rows),
         output_(output),
         gather_(gather),
         replaces_(replaces),
+        scaled_(graph_.scale(transposed_).source != nullptr &&
+                cpu::spmm_wants_scaled(job.source.codec, gather.group().count)),
         finish_(output_, *rows_.destinations, gather.group(), replaces) {
     rows_.options.part = output.part;
     const NodeSet& wanted = rows_.destinations->part(output.part);
-    const auto& infos = session_.graph.infos(transposed_);
+    const auto& infos = graph_.infos(transposed_);
     for (std::size_t s = 0; s < infos.size(); ++s) {
       const std::size_t end = wanted.rank(infos[s].first_row + infos[s].rows);
       if (end == (ends_.empty() ? 0 : ends_.back())) continue;
@@ -39,7 +43,7 @@ class ColumnSpmm<T>::Multiplication {
   // Those of whole shards, an upper bound where not all rows are wanted.
   [[nodiscard]] double edges() const {
     double sum = 0;
-    const auto& infos = session_.graph.infos(transposed_);
+    const auto& infos = graph_.infos(transposed_);
     for (std::size_t i = 0; i < shards_.size(); ++i) {
       const double share = static_cast<double>(ends_[i] - begin(i)) / infos[shards_[i]].rows;
       sum += static_cast<double>(infos[shards_[i]].edges) * share;
@@ -49,19 +53,20 @@ class ColumnSpmm<T>::Multiplication {
   // Of the shards it reads, whatever rows it wants.
   [[nodiscard]] ShardWork shard_work() const {
     ShardWork work;
-    for (const std::size_t s : shards_) work.add(session_.graph.infos(transposed_)[s]);
+    for (const std::size_t s : shards_) work.add(graph_.infos(transposed_)[s]);
     return work;
   }
-  [[nodiscard]] std::uint64_t file_bytes() const {
-    std::uint64_t sum = 0;
-    for (const std::size_t s : shards_) sum += session_.graph.infos(transposed_)[s].file_bytes;
-    return sum;
-  }
+
+  // Whether a shard's columns are looked up together with their scales.
+  [[nodiscard]] bool scaled() const { return scaled_; }
 
   void run() {
     const std::size_t rows = output_.out->shape().rows;
-    ShardStream<T> stream(session_.graph, transposed_, rows_, shards_, session_.budget, session_.shards_ahead(),
-                          spares_);
+    scale_ = session_.scale(graph_, transposed_, *rows_.sources);
+    if constexpr (std::is_same_v<T, float>) {
+      if (scaled_) rows_.options.source_scale = scale_.source;
+    }
+    ShardStream<T> stream(graph_, transposed_, rows_, shards_, session_.budget, session_.shards_ahead(), spares_);
     ReadAhead ahead(session_.options.prefetch);
     const std::size_t first_panel = gather_.group().first_panel(), panels = gather_.group().panels();
     if (output_.add) ahead.add(*output_.add.store, first_panel, panels);
@@ -74,7 +79,6 @@ class ColumnSpmm<T>::Multiplication {
                         {},
                         {}});
     }
-    scale_ = session_.scale(transposed_, *rows_.sources);
     std::size_t opened = 0, closed = 0;
     const auto end_of = [&](std::size_t chunk) { return std::min(rows, (chunk + 1) * kChunkRows); };
     session_.workers.ordered(
@@ -126,16 +130,17 @@ class ColumnSpmm<T>::Multiplication {
   }
 
   Session<T>& session_;
+  const Graph<T>& graph_;
   bool transposed_;
   ProductRows rows_;
   const SpmmOutput& output_;
   const Gather& gather_;
-  bool replaces_;
+  bool replaces_, scaled_;
   SpmmFinish<T> finish_;
   EdgeScale<T> scale_;
   std::vector<std::size_t> shards_;  // those with wanted rows
   std::vector<std::size_t> ends_;    // of their rows in the output
-  SpareMemory spares_;
+  ShardSpares spares_;
   std::vector<std::shared_ptr<const OpenShard>> open_;
   std::vector<Slot> slots_;
 };
@@ -211,9 +216,7 @@ void ColumnSpmm<T>::multiply(const ColumnGroup& group, const SpmmOutput& output)
   Multiplication product(job_, output, gather_, !update);
   scope.works("edges " + std::to_string(group.count) + " " + codec_name(job_.source.codec), product.edges());
   scope.works("rows out " + std::to_string(group.count), static_cast<double>(output.out->shape().rows));
-  const ShardWork shards = product.shard_work();
-  shards.note(scope, session_.graph.resident(), !job_.rows.sources->is_identity());
-  if (!session_.graph.resident()) scope.reads_graph(product.file_bytes());
+  product.shard_work().note(scope, job_.graph->resident(), !job_.rows.sources->is_identity(), product.scaled());
   if (scope.begin()) product.run();
 }
 

@@ -20,7 +20,7 @@ double column_bytes(const SpmmJob<T>& job, std::uint64_t limit) {
   const double panel = static_cast<double>(job.source.total_slot_bytes()) / static_cast<double>(job.source.panels());
   double bytes = 0;
   for (std::size_t g = 0; g < groups.size(); ++g) {
-    bytes += static_cast<double>(job.session.graph.file_bytes(job.transposed));
+    bytes += static_cast<double>(job.graph->file_bytes(job.transposed));
     if (g == 0 && groups[g].whole_panels(job.source.cols)) continue;
     bytes += static_cast<double>(groups[g].panels()) * panel;
     if (groups[g].first % kPanelColumns == 0) bytes += static_cast<double>(groups[g].panels()) * panel;  // written
@@ -42,13 +42,19 @@ bool takes_tiles(const SpmmJob<T>& job) {
 
 template <class T>
 ExternalSpmm<T>::ExternalSpmm(Session<T>& session, std::string name, bool transposed, const RowShape& source,
-                              const ProductRows& rows, std::vector<Output> outputs)
+                              const ProductRows& rows, std::vector<Output> outputs, Graph<T>* graph)
     : session_(session) {
   for (const Output& output : outputs) {
     STRATA_ASSERT(output.out->shape().cols == source.cols);
     STRATA_ASSERT(output.out->shape().rows == rows.destinations->part(output.part).size());
   }
-  SpmmJob<T> job{session, std::move(name), transposed, source, rows, std::move(outputs)};
+  SpmmJob<T> job{session,
+                 std::move(name),
+                 transposed,
+                 source,
+                 rows,
+                 std::move(outputs),
+                 graph != nullptr ? graph : &session.graph};
   if (takes_tiles(job)) {
     way_ = std::make_unique<TiledSpmm<T>>(std::move(job));
   } else {

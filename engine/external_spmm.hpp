@@ -24,9 +24,10 @@ class ExternalSpmm {
 
   // source: the shape of x, whose rows are those of the sources' map. rows.options.part is not looked at. outputs: the
   // train part before the eval part. Takes the memory that the way holds rows or sums in: ResourceError with the least
-  // that would do when not even that fits. name: of the product, in the plan and the timeline.
+  // that would do when not even that fits. name: of the product, in the plan and the timeline. graph: one of the
+  // session's; null: training's.
   ExternalSpmm(Session<T>& session, std::string name, bool transposed, const RowShape& source, const ProductRows& rows,
-               std::vector<Output> outputs);
+               std::vector<Output> outputs, Graph<T>* graph = nullptr);
   ExternalSpmm(const ExternalSpmm&) = delete;
   ExternalSpmm& operator=(const ExternalSpmm&) = delete;
   ~ExternalSpmm();

@@ -17,6 +17,7 @@ template <class T>
 void read_inputs(const LayerInputs& inputs, const PassRows& rows, std::size_t t, LayerTile<T>& tile) {
   read_tile<T>(inputs.z, rows, t, tile.ids(), tile.z());
   if (inputs.root) read_tile<T>(inputs.root, rows, t, tile.ids(), tile.x());
+  if (inputs.initial) read_tile<T>(inputs.initial, rows, t, tile.ids(), tile.x());
 }
 
 // Tells the plan, and those who read ahead, what a pass reads of a source.
@@ -45,12 +46,58 @@ double inner_product(MatrixView<const T> a, MatrixView<const T> b) {
   return sum;
 }
 
+// What batch norm normalises by in a pass; null: the running statistics.
+template <class T>
+BatchStatistics* batch_statistics(Session<T>& session, std::size_t layer, const Masks& masks) {
+  const bool batch = masks.batch && session.model.layers[layer].has_batch_norm();
+  return batch ? &session.statistics[layer] : nullptr;
+}
+
+// The session's statistics of the layer <- those of the rows. scan: of the scan over many batches that these rows are a
+// part of, or null: the pass stands for itself.
+template <class T>
+void statistics_pass(Session<T>& session, std::size_t layer, const PassRows& rows, const LayerInputs& inputs,
+                     const Masks& masks, ReadAhead* scan) {
+  std::optional<Schedule::Scope> scope;
+  ReadAhead own(session.options.prefetch);
+  if (scan == nullptr) {
+    scope.emplace(session.schedule, session.buffers, "statistics " + std::to_string(layer + 1));
+    note_read(inputs.z, rows, *scope, own);
+    note_read(inputs.root, rows, *scope, own);
+    if (!scope->begin()) return;
+  }
+  struct StatisticsSlot {
+    LayerTile<T> tile;
+    std::vector<NodeId> ids;
+    BatchStatistics part;
+  };
+  const LayerSpec& spec = session.model.layers[layer];
+  BatchStatistics& total = session.statistics[layer];
+  total.clear(spec.norm_columns());
+  ScratchMemory::Use scratch(session.scratch);
+  std::vector<StatisticsSlot> slots;
+  for (std::size_t s = 0; s < std::min(session.workers.slots(), rows.tiles()); ++s) {
+    slots.push_back({{spec, layer, session.parameters, TileNeeds{}, scratch, s}, {}, {}});
+    slots.back().part.clear(spec.norm_columns());
+  }
+  ReadAhead& ahead = scan != nullptr ? *scan : own;
+  const auto work = [&](std::size_t t, std::size_t s) {
+    slots[s].tile.begin(rows.nodes(t, slots[s].ids));
+    read_inputs(inputs, rows, t, slots[s].tile);
+    slots[s].tile.activations(masks, slots[s].part);
+  };
+  session.workers.ordered(rows.tiles(), {.before = [&](std::size_t) { ahead.advance(); },
+                                         .work = work,
+                                         .reduce = [&](std::size_t, std::size_t s) { total.add_rows(slots[s].part); }});
+}
+
 // One slot's workspace in a backward pass.
 template <class T>
 struct Slot {
   LayerTile<T> tile;
   std::vector<NodeId> ids;
   PassTotals totals;
+  BatchStatistics part;
 };
 
 template <class T>
@@ -70,8 +117,34 @@ class BackwardRun {
     if (past && layer_.skip != 1) above_ = pass.above;
     const TileNeeds needs{true, pass.parameters, pass.wants_inputs(), past};
     for (std::size_t s = 0; s < std::min(session.workers.slots(), rows_.tiles()); ++s) {
-      slots_.push_back({{layer_, pass.layer, session.parameters, needs, scratch_, s}, {}, {}});
+      slots_.push_back({{layer_, pass.layer, session.parameters, needs, scratch_, s}, {}, {}, {}});
+      slots_.back().tile.normalise_by(batch_statistics(session, pass.layer, pass.masks));
     }
+  }
+
+  // Batch norm: what the gradient at the norm's output adds up to over all rows, which run() needs to know.
+  void sum_gradients(BatchStatistics& total) {
+    std::optional<Schedule::Scope> scope;
+    ReadAhead own(session_.options.prefetch);
+    if (pass_.scan == nullptr) {
+      scope.emplace(session_.schedule, session_.buffers, "sums " + std::to_string(pass_.layer + 1));
+      note_read(pass_.inputs.z, rows_, *scope, own);
+      note_read(pass_.inputs.root, rows_, *scope, own);
+      if (pass_.alpha != nullptr) note_read(*pass_.alpha, rows_, *scope, own);
+      if (!scope->begin()) return;
+    }
+    for (Slot<T>& slot : slots_) slot.part.clear(layer_.norm_columns());
+    ReadAhead& ahead = pass_.scan != nullptr ? *pass_.scan : own;
+    const auto work = [&](std::size_t t, std::size_t s) {
+      forward(t, slots_[s]);
+      fill_dy(t, slots_[s]);
+      slots_[s].tile.gradient_sums(pass_.masks, slots_[s].part);
+    };
+    session_.workers.ordered(rows_.tiles(),
+                             {.before = [&](std::size_t) { ahead.advance(); },
+                              .work = work,
+                              .reduce = [&](std::size_t, std::size_t s) { total.add_gradients(slots_[s].part); }});
+    for (Slot<T>& slot : slots_) slot.tile.normalise_by(&total);
   }
 
   PassTotals run() {
@@ -97,16 +170,18 @@ class BackwardRun {
   void note(Schedule::Scope& scope, ReadAhead& ahead) const {
     note_read(pass_.inputs.z, rows_, scope, ahead);
     note_read(pass_.inputs.root, rows_, scope, ahead);
+    note_read(pass_.inputs.initial, rows_, scope, ahead);
     if (pass_.output != nullptr) note_read(*pass_.output, rows_, scope, ahead);
     if (pass_.alpha != nullptr) note_read(*pass_.alpha, rows_, scope, ahead);
     note_read(above_, rows_, scope, ahead);
+    note_initial(scope, ahead);
     pass_.dz.note(scope);
     if (pass_.dx != nullptr) scope.use(*pass_.dx, StoreUse::Kind::overwrite);
     if (pass_.dz.spmm != nullptr) scope.gathers(pass_.dz.spmm->memory_bytes());
     scope.works(name() + (pass_.wants_inputs() ? " with inputs" : ""), static_cast<double>(rows_.count()));
   }
 
-  void work(std::size_t t, Slot<T>& slot) {
+  void forward(std::size_t t, Slot<T>& slot) {
     LayerTile<T>& tile = slot.tile;
     slot.totals = {};
     tile.begin(rows_.nodes(t, slot.ids));
@@ -118,11 +193,43 @@ class BackwardRun {
     } else {
       tile.forward(pass_.masks);
     }
+  }
+
+  void work(std::size_t t, Slot<T>& slot) {
+    LayerTile<T>& tile = slot.tile;
+    forward(t, slot);
     fill_dy(t, slot);
     if (above_) read_tile<T>(above_, rows_, t, tile.ids(), tile.past());
     tile.backward(pass_.masks);
     if (pass_.wants_inputs()) pass_.dz.write(t, tile.dz());
     if (pass_.dx != nullptr) write_chunk<T>(*pass_.dx, t, tile.dx());
+    if (pass_.initial.store != nullptr) gather_initial(t, tile);
+  }
+
+  void note_initial(Schedule::Scope& scope, ReadAhead& ahead) const {
+    const InitialGradient& initial = pass_.initial;
+    if (initial.store == nullptr) return;
+    note_read(initial.above, rows_, scope, ahead);
+    scope.use(*initial.store, initial.adds ? StoreUse::Kind::update : StoreUse::Kind::overwrite);
+    if (initial.adds) ahead.add(*initial.store);
+  }
+
+  // This layer's share of the gradient at X^1 to that of the layers above.
+  void gather_initial(std::size_t t, LayerTile<T>& tile) const {
+    const InitialGradient& initial = pass_.initial;
+    const MatrixView<T> sum = tile.dx();
+    if (initial.adds) {
+      add_and_write_panels<T>(*initial.store, t, 0, sum);
+      return;
+    }
+    if (initial.above) {
+      const MatrixView<T> above = tile.y();
+      read_tile<T>(initial.above, rows_, t, tile.ids(), above);
+      for (std::size_t i = 0; i < sum.rows; ++i) {
+        for (std::size_t c = 0; c < sum.cols; ++c) sum(i, c) += above(i, c);
+      }
+    }
+    write_chunk<T>(*initial.store, t, sum);
   }
 
   void fill_dy(std::size_t t, Slot<T>& slot) {
@@ -166,12 +273,15 @@ void forward_pass(Session<T>& session, std::size_t layer, const PassRows& rows, 
                   const Masks& masks, const RowSink<T>& out) {
   if (rows.count() == 0) return;
   const LayerSpec& spec = session.model.layers[layer];
+  const BatchStatistics* batch = batch_statistics(session, layer, masks);
+  if (batch != nullptr) statistics_pass(session, layer, rows, inputs, masks, nullptr);
   std::string name = "forward " + std::to_string(layer + 1);
   if (rows.part() == RowPart::eval) name += " to evaluate";
   Schedule::Scope scope(session.schedule, session.buffers, name);
   ReadAhead ahead(session.options.prefetch);
   note_read(inputs.z, rows, scope, ahead);
   note_read(inputs.root, rows, scope, ahead);
+  note_read(inputs.initial, rows, scope, ahead);
   const bool reads_skip = spec.skip > 0 && !LayerTile<T>::skip_is_x(spec);
   if (reads_skip) note_read(inputs.skip, rows, scope, ahead);
   out.note(scope);
@@ -187,6 +297,7 @@ void forward_pass(Session<T>& session, std::size_t layer, const PassRows& rows, 
   std::vector<ForwardSlot> slots;
   for (std::size_t s = 0; s < std::min(session.workers.slots(), rows.tiles()); ++s) {
     slots.push_back({{spec, layer, session.parameters, TileNeeds{}, scratch, s}, {}});
+    slots.back().tile.normalise_by(batch);
   }
   const auto work = [&](std::size_t t, std::size_t s) {
     LayerTile<T>& tile = slots[s].tile;
@@ -213,7 +324,8 @@ StepScan<T>::StepScan(Session<T>& session, std::size_t layer, const LayerInputs&
       chunks.insert(chunks.end(), part.begin(), part.end());
     }
     std::vector<bool> seen(source.store->shape().chunks());
-    bool scattered = false;
+    // Batch norm goes over a batch's rows three times.
+    bool scattered = session.model.layers[layer].has_batch_norm();
     std::size_t different = 0;
     for (const std::uint32_t chunk : chunks) {
       scattered = scattered || seen[chunk];
@@ -225,6 +337,7 @@ StepScan<T>::StepScan(Session<T>& session, std::size_t layer, const LayerInputs&
   };
   note(inputs.z);
   note(inputs.root);
+  note(inputs.initial);
   if (alpha != nullptr) note(*alpha);
   double rows = 0;
   for (const std::vector<std::uint32_t>& batch : batches) rows += static_cast<double>(batch.size());
@@ -233,7 +346,14 @@ StepScan<T>::StepScan(Session<T>& session, std::size_t layer, const LayerInputs&
 
 template <class T>
 PassTotals backward_pass(Session<T>& session, const BackwardPass<T>& pass) {
-  return BackwardRun<T>(session, pass).run();
+  BatchStatistics* batch = batch_statistics(session, pass.layer, pass.masks);
+  if (batch != nullptr && !pass.statistics_known) {
+    const PassRows rows(pass.map != nullptr ? *pass.map : session.rows(pass.layer), RowPart::train, pass.rows);
+    statistics_pass(session, pass.layer, rows, pass.inputs, pass.masks, pass.scan);
+  }
+  BackwardRun<T> run(session, pass);
+  if (batch != nullptr) run.sum_gradients(*batch);
+  return run.run();
 }
 
 template <class T>
@@ -259,6 +379,8 @@ PassTotals backward_to_inputs(Session<T>& session, BackwardPass<T> pass, const R
     add = in_order(*pass.dx);
   } else if (layer.passed()) {
     add = layer.skip == 1 ? in_order(*pass.alpha) : pass.above;
+  } else if (layer.initial && pass.layer == 1) {
+    add = in_order(*pass.initial.store);
   }
   RowStore v;
   if (layer.transform_first) v = session.make_alpha("gradient at U" + number, inputs.train_rows(), layer.out);

@@ -5,6 +5,7 @@
 #include <span>
 
 #include "engine/external_spmm.hpp"
+#include "engine/initial_gradient.hpp"
 #include "engine/layer_tile.hpp"
 #include "engine/read_ahead.hpp"
 #include "engine/session.hpp"
@@ -13,12 +14,12 @@ namespace strata {
 
 // Where a layer's rows come from: z is the aggregate Z^k (or X^{k-1} for a layer that does not aggregate), root is
 // X^{k-1} for a layer with a root term, else null; skip is X^{k-skip} for a layer with a residual, which only forward
-// passes read.
+// passes read; initial is X^1 for a layer with an initial residual.
 struct LayerInputs {
-  RowSource z, root, skip;
+  RowSource z, root, skip, initial;
 };
 
-// out <- X^k for the rows (a whole part).
+// out <- X^k for the rows (a whole part). With Masks::batch and batch norm the statistics of these rows come first.
 template <class T>
 void forward_pass(Session<T>& session, std::size_t layer, const PassRows& rows, const LayerInputs& inputs,
                   const Masks& masks, const RowSink<T>& out);
@@ -32,6 +33,7 @@ struct BackwardPass {
   // X^k of this very forward, rows kept exactly, where LayerTile::output_suffices: spares recomputing it. Changes no
   // bit.
   const RowStore* output = nullptr;
+  bool statistics_known = false;    // batch norm: the session's statistics are those of these rows
   const RowStore* alpha = nullptr;  // gradient at the layer's output; null: the loss at its logits
   RowSource above;                  // alpha^{k+1}, where layer k+1 skips over this one and `below` is wanted
   T loss_scale = 1;                 // the loss is loss_scale * sum over training rows
@@ -39,9 +41,12 @@ struct BackwardPass {
   bool parameters = false;                           // add this pass's gradients to the session's (zero them before)
   RowSink<T> dz;                                     // gradient at the aggregate, all rows; empty: not wanted
   RowStore* dx = nullptr;     // gradient at X^{k-1} beside the aggregate: root term, residual; all rows
+  InitialGradient initial;    // of a layer with an initial residual, where `below` is wanted
   ReadAhead* scan = nullptr;  // of the scan over many batches that this one is a part of
 
-  [[nodiscard]] bool wants_inputs() const { return dz.store != nullptr || dz.spmm != nullptr || dx != nullptr; }
+  [[nodiscard]] bool wants_inputs() const {
+    return dz.store != nullptr || dz.spmm != nullptr || dx != nullptr || initial.store != nullptr;
+  }
 };
 
 struct PassTotals {
@@ -72,7 +77,8 @@ PassTotals backward_pass(Session<T>& session, const BackwardPass<T>& pass);
 
 // The same over all rows, with the gradient at the layer's input rows X^{k-1} (x where the layer transforms first, the
 // train part of layer k-1's map) written to `below` (null: not wanted): through the transposed aggregation, plus the
-// root term, plus the residual that leads past the layer, added in T after the sum. pass.dz and pass.dx are set here.
+// root term, plus the residual that leads past the layer, or (layer 2) what was gathered of X^1, added in T after the
+// sum. pass.dz and pass.dx are set here.
 template <class T>
 PassTotals backward_to_inputs(Session<T>& session, BackwardPass<T> pass, const RowStore* x, RowStore* below);
 

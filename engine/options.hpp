@@ -11,8 +11,9 @@
 namespace strata {
 
 enum class MethodKind : std::uint8_t { full, iglu, sgc };
-enum class ModelKind : std::uint8_t { gcn, sage, mlp };
-enum class NormKind : std::uint8_t { none, layer };
+enum class ModelKind : std::uint8_t { gcn, sage, mlp, vrgcn, saint, gcnii };
+enum class NormKind : std::uint8_t { automatic, none, layer, batch };  // automatic: the model's own (norm_of)
+enum class SaintCombine : std::uint8_t { concat, sum };
 enum class ClassifierKind : std::uint8_t { automatic, none, linear };
 enum class ResidualKind : std::uint8_t { none, add, add2 };  // X^k += X^{k-1}, or X^{k-2}, where widths agree
 enum class IgluOrder : std::uint8_t { inverted, backprop };
@@ -27,13 +28,18 @@ struct ModelOptions {
   std::size_t layers = 2;  // K: counts aggregations (linear layers for mlp; powers of A for method sgc)
   std::size_t hidden = 64;
   Activation activation = Activation::relu;
-  NormKind norm = NormKind::none;
-  Aggregation aggregation = Aggregation::none;  // none: the model's own (gcn sym, sage mean)
+  NormKind norm = NormKind::automatic;
+  Aggregation aggregation = Aggregation::none;  // none: the model's own (gcn sym, sage mean, others row with self)
   ClassifierKind classifier = ClassifierKind::automatic;
   ResidualKind residual = ResidualKind::none;
   double dropout = 0;              // on the output of every hidden layer
   double input_dropout = 0;        // on the input of layer 1's linear map (after aggregation)
   bool input_dropout_all = false;  // and of every other layer's: iglu only
+  // gcnii: the share of the initial residual; of layer l's weights ln(theta / l + 1); one weight for both or two
+  double gcnii_alpha = 0.1, gcnii_theta = 0.5;
+  bool gcnii_shared = true;
+  SaintCombine saint_combine = SaintCombine::concat;
+  bool saint_l2 = true;  // saint: rows of length 1 before the classifier
 };
 
 // At epoch `first` (from 0) the learning rate becomes `value`; or, with `factor`, it is multiplied by `value` there
@@ -82,6 +88,7 @@ struct TrainOptions {
   std::size_t top_batch_size = 0;  // iglu: of the last layer, whose rows are the labelled nodes; 0: batch_size
   IgluOrder iglu_order = IgluOrder::inverted;
   IgluRefresh iglu_refresh = IgluRefresh::once;
+  bool inductive = true;  // where the store has a training graph: train on it, evaluate on the full graph
   std::uint64_t seed = 0;
   std::uint32_t patience = 0;  // epochs without improvement before stopping; 0: never
   double min_delta = 0;

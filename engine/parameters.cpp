@@ -18,7 +18,8 @@ void initialise(const TensorSpec& spec, std::uint32_t index, std::uint64_t seed,
     std::fill_n(values, n, spec.init == Init::one ? T{1} : T{0});
     return;
   }
-  const double bound = std::sqrt(6.0 / static_cast<double>(spec.shape[0] + spec.shape[1]));
+  const std::size_t fan_in = spec.fan_in != 0 ? spec.fan_in : spec.shape[1];
+  const double bound = std::sqrt(6.0 / static_cast<double>(spec.shape[0] + fan_in));
   for (std::size_t i = 0; i < n; ++i) {
     const Philox draw = philox(seed, static_cast<std::uint32_t>(i / 4), static_cast<std::uint32_t>(i >> 34), index,
                                static_cast<std::uint32_t>(Stream::init));
@@ -39,12 +40,18 @@ Parameters<T>::Parameters(std::vector<TensorSpec> specs, std::vector<std::string
   std::size_t total = 0;
   std::size_t group = 0;
   for (TensorSpec& spec : specs_) {
+    if (spec.group == kNoGroup) continue;
     STRATA_ASSERT(spec.group >= group && spec.group < group_names_.size());
     if (spec.group != group || total == 0) ranges_[spec.group].first = total;
     group = spec.group;
     spec.offset = total;
     total += spec.size();
     ranges_[group].second = total;
+  }
+  for (TensorSpec& spec : specs_) {
+    if (spec.group != kNoGroup) continue;
+    spec.offset = total;
+    total += spec.size();
   }
   values_ = Array<T>(budget, total, "parameters");
   gradients_ = Array<T>(budget, total, "gradients of the parameters");

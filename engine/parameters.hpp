@@ -14,12 +14,17 @@ namespace strata {
 
 enum class Init : std::uint8_t { zero, one, glorot };  // glorot: uniform +-sqrt(6 / (in + out)), weights are (out, in)
 
+// Values that belong to the model but are no parameters: no optimiser steps them, the engine sets them (running
+// statistics). They lie behind those of all groups.
+inline constexpr std::size_t kNoGroup = static_cast<std::size_t>(-1);
+
 struct TensorSpec {
   std::string name;  // PyG's own, e.g. convs.0.lin.weight
   std::vector<std::size_t> shape;
   std::size_t group = 0;
   Init init = Init::zero;
   std::size_t offset = 0;  // into the flat arrays, in elements
+  std::size_t fan_in = 0;  // of the whole map that this weight is a part of; 0: shape[1]
   [[nodiscard]] std::size_t size() const {
     std::size_t n = 1;
     for (const std::size_t d : shape) n *= d;
@@ -30,7 +35,8 @@ struct TensorSpec {
 template <class T>
 class Parameters {
  public:
-  // specs: in group order. group_names[g]: "layer1", ..., "head". Values are initialised from (seed, tensor index).
+  // specs: in group order, those of kNoGroup anywhere. group_names[g]: "layer1", ..., "head". Values are initialised
+  // from (seed, tensor index).
   Parameters(std::vector<TensorSpec> specs, std::vector<std::string> group_names, std::uint64_t seed,
              MemoryBudget& budget);
 

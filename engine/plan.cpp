@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "engine/layer_tile.hpp"
+#include "engine/shard_rows.hpp"
 #include "engine/spmm_gather.hpp"
 #include "engine/tile_plan.hpp"
 #include "storage/shard.hpp"
@@ -34,11 +35,19 @@ void add_forward_stores(const TrainOptions& options, const StoreInfo& store, con
   }
 }
 
+// The forward rows of an evaluation over a graph of its own.
+void add_evaluation_stores(const TrainOptions& options, const StoreInfo& store, const Model& model,
+                           std::vector<PlannedStore>& plan) {
+  const std::size_t first = plan.size();
+  add_forward_stores(options, store, model, plan);
+  for (std::size_t i = first; i < plan.size(); ++i) plan[i].name += " of the full graph";
+}
+
 // The gradients that a method holds at the same time: IGLU one alpha per hidden layer, full batch two neighbouring
 // ones.
 void add_alpha_stores(const TrainOptions& options, const StoreInfo& store, const Model& model,
                       std::vector<PlannedStore>& plan) {
-  std::size_t widest_aggregate = 0, widest_root = 0;
+  std::size_t widest_aggregate = 0, widest_root = 0, initial = 0;
   for (std::size_t l = 1; l < model.layers.size(); ++l) {
     const LayerSpec& layer = model.layers[l];
     plan.push_back({"alpha" + std::to_string(l), rows_of(store, layer.in, options.alpha_codec), options.alpha_bitmap});
@@ -47,7 +56,12 @@ void add_alpha_stores(const TrainOptions& options, const StoreInfo& store, const
                       options.alpha_bitmap});
     }
     if (layer.aggregates() && (layer.has_root() || layer.passed())) widest_root = std::max(widest_root, layer.in);
+    if (layer.initial) initial = layer.in;
     if (layer.aggregates()) widest_aggregate = std::max(widest_aggregate, layer.z_width());
+  }
+  // A layer's, and where it has other rows, those of the layer above.
+  for (std::size_t i = 0; i < 2 && initial > 0; ++i) {
+    plan.push_back({"gradient at X1", rows_of(store, initial, Codec::fp32), false});
   }
   // Where a layer has other rows than its inputs.
   if (widest_root > 0)
@@ -62,6 +76,7 @@ std::uint64_t fixed_bytes(const TrainOptions& options, const StoreInfo& store, c
   bytes += store.task == Task::multilabel ? store.nodes * (divide_up(store.classes, 8) + 1) : store.nodes * 4;
   for (const SplitInfo& split : store.splits) bytes += 4 * split.nodes;
   if (model.uses_graph()) bytes += store.nodes * 4;
+  if (trains_inductively(options, store, model)) bytes += store.nodes * 8;  // normalisation and closure of evaluation
   std::uint64_t parameters = 0;
   for (const TensorSpec& tensor : model.tensors) parameters += tensor.size();
   const bool frozen = options.iglu_order == IgluOrder::backprop && options.iglu_refresh == IgluRefresh::alternate;
@@ -81,10 +96,16 @@ std::uint64_t group_size(const Model& model, std::size_t group) {
 
 }  // namespace
 
-// Half of what comes out of a ReLU is zero; where something is added to it, what is zero in both stays so.
+bool trains_inductively(const TrainOptions& options, const StoreInfo& store, const Model& model) {
+  return options.inductive && store.train_graph.present && model.uses_graph();
+}
+
+// Half of what comes out of a ReLU is zero, unless a norm follows; where something is added to it, what is zero in both
+// stays so.
 double expected_kept(const Model& model, std::size_t layer, bool drops) {
   const LayerSpec& spec = model.layers[layer];
-  double zero = spec.activation == Activation::relu ? 0.5 : 0;
+  double zero = spec.activation == Activation::relu && spec.after[0].kind == NormKind::none ? 0.5 : 0;
+  if (spec.is_saint() && spec.saint.sum) zero *= zero;
   if (spec.skip > 0) zero *= layer >= spec.skip ? 1 - expected_kept(model, layer - spec.skip, drops) : 0;
   const double dropped = drops ? spec.output_dropout / 2 : 0;
   return (1 - zero) * (1 - dropped);
@@ -93,8 +114,17 @@ double expected_kept(const Model& model, std::size_t layer, bool drops) {
 std::vector<PlannedStore> plan_stores(const TrainOptions& options, const StoreInfo& store, const Model& model) {
   std::vector<PlannedStore> plan;
   plan.push_back({"features", rows_of(store, store.feature_dim, store.feature_codec)});
-  add_forward_stores(options, store, model, plan);
-  add_alpha_stores(options, store, model, plan);
+  const bool inductive = trains_inductively(options, store, model);
+  StoreInfo trained;
+  trained.nodes = inductive ? store.train_graph.nodes : store.nodes;
+  add_forward_stores(options, trained, model, plan);
+  add_alpha_stores(options, trained, model, plan);
+  if (!inductive) return plan;
+  for (PlannedStore& rows : plan) {
+    if (rows.name == "Z1" || rows.name == "Z1 below")
+      rows.shape.rows = store.nodes;  // the first aggregate has them all
+  }
+  add_evaluation_stores(options, store, model, plan);
   return plan;
 }
 
@@ -116,14 +146,20 @@ MemoryPlan plan_memory(const TrainOptions& options, const StoreInfo& store, cons
     const auto bytes = LayerTile<float>::memory_bytes(layer, group_size(model, layer.group), {true, true, true});
     plan.workspace = std::max(plan.workspace, slots * bytes);
   }
+  // Backward, or forward too, of all but plain sums.
+  const bool scales = std::any_of(model.layers.begin(), model.layers.end(), [](const LayerSpec& layer) {
+    return layer.aggregates() && layer.aggregation != Aggregation::sum;
+  });
   std::uint64_t widest = 0;
   std::uint64_t shard = 0, largest_chunk = 0;
-  for (const std::vector<ShardInfo>* shards : {&store.in_shards, &store.out_shards}) {
+  std::vector<const std::vector<ShardInfo>*> graphs{&store.in_shards, &store.out_shards};
+  if (trains_inductively(options, store, model)) {
+    graphs.insert(graphs.end(), {&store.train_graph.in_shards, &store.train_graph.out_shards});
+  }
+  for (const std::vector<ShardInfo>* shards : graphs) {
     for (const ShardInfo& info : *shards) {
       plan.graph += Shard::memory_bytes(info);
-      const std::uint64_t tables =
-          round_up((info.rows + info.halo) * 4, kBlockAlignment) + round_up(info.rows * 4, kBlockAlignment);
-      shard = std::max(shard, Shard::memory_bytes(info) + tables);
+      shard = std::max(shard, Shard::memory_bytes(info) + ShardRows::memory_bytes(info, scales));
       largest_chunk = std::max(largest_chunk, info.largest_chunk);
     }
   }

@@ -18,11 +18,15 @@ struct PlannedStore {
   bool bitmap = false;  // DiskForm::bitmap
 };
 
+// Whether training sees the store's training graph alone, and evaluation the full one.
+[[nodiscard]] bool trains_inductively(const TrainOptions& options, const StoreInfo& store, const Model& model);
+
 // Of the values of X at layer index `layer`, those that are expected not to be zero. drops: written with dropout in
 // steps, and without it to evaluate, by turns.
 [[nodiscard]] double expected_kept(const Model& model, std::size_t layer, bool drops);
 
-// The row stores a method keeps, in the order it makes them; the store's own features come first.
+// The row stores a method keeps, in the order it makes them; the store's own features come first. Those of an inductive
+// run's evaluation come last.
 [[nodiscard]] std::vector<PlannedStore> plan_stores(const TrainOptions& options, const StoreInfo& store,
                                                     const Model& model);
 

@@ -49,7 +49,7 @@ class SchedulePlanner {
     best->plan.ways = std::move(costs);
     session_.spmm_memory.gather_limit = best->gather_limit;
     session_.spmm_memory.keep = best->hold_gathered;
-    if (best->graph_resident) session_.graph.make_resident();
+    if (best->graph_resident) session_.make_graphs_resident();
     best->plan.floor = floor();
     if (session_.plan.fits) session_.schedule.keep_unknown();
     session_.schedule.set(std::move(best->passes), std::move(best->cache.retention), std::move(best->epoch_begins));
@@ -135,12 +135,16 @@ class SchedulePlanner {
     return room(gather + graph_bytes() + session_.plan.spmm_overhead) > 0;
   }
 
+  // Normalisation in the order of a map's rows.
+  static std::uint64_t scale_bytes(const RowMap& rows) { return rows.is_identity() ? 0 : rows.all_rows() * sizeof(T); }
+
   // For blocks that stay, beside `bytes` of a pass, what is taken now, what is still to come, and the blocks in use.
   [[nodiscard]] std::uint64_t room(std::uint64_t bytes) const {
     std::uint64_t taken = session_.budget.used() - session_.buffers.block_bytes();
     taken += bytes + session_.plan.pins + kSlack;
     for (std::size_t l = 0; l < session_.model.layers.size(); ++l) {
-      if (!session_.rows(l).is_identity()) taken += session_.rows(l).all_rows() * sizeof(T);  // normalisation
+      taken += scale_bytes(session_.rows(l));
+      if (session_.full != nullptr) taken += scale_bytes(session_.full->sets.layer(l + 1));
     }
     return session_.budget.limit() > taken ? session_.budget.limit() - taken : 0;
   }

@@ -36,7 +36,7 @@ std::size_t Schedule::find(const std::string& name) {
 
 Schedule::Scope::Scope(Schedule& schedule, const BufferManager& buffers, std::string name)
     : schedule_(schedule), buffers_(buffers) {
-  record_.name = std::move(name);
+  record_.name = std::move(name) + schedule.suffix_;
 }
 
 void Schedule::Scope::use(const RowStore& store, std::size_t first_panel, std::size_t panels, StoreUse::Kind kind,

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "storage/buffer_manager.hpp"
@@ -62,6 +63,17 @@ class Schedule {
  public:
   // One pass as it runs: from construction to destruction.
   class Scope;
+  // As long as it lives, the passes' names end in this.
+  class Phase {
+   public:
+    Phase(Schedule& schedule, std::string suffix) : schedule_(schedule) { schedule.suffix_ = std::move(suffix); }
+    Phase(const Phase&) = delete;
+    Phase& operator=(const Phase&) = delete;
+    ~Phase() { schedule_.suffix_.clear(); }
+
+   private:
+    Schedule& schedule_;
+  };
 
   // Dry run: passes are noted and do nothing.
   void record();
@@ -99,6 +111,7 @@ class Schedule {
   std::vector<PassMeasured> measured_;
   std::vector<std::size_t> epoch_begins_;
   std::size_t cursor_ = 0;  // the pass expected next
+  std::string suffix_;      // of a Phase
 };
 
 class Schedule::Scope {

@@ -5,9 +5,13 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "engine/active_sets.hpp"
+#include "engine/batch_statistics.hpp"
 #include "engine/graph.hpp"
 #include "engine/model.hpp"
 #include "engine/objective.hpp"
@@ -24,6 +28,18 @@
 
 namespace strata {
 
+// Which of a session's graphs: training's, or that of evaluation and prediction. They are one and the same unless the
+// session is inductive.
+enum class GraphUse : std::uint8_t { training, evaluation };
+
+// What an inductive session evaluates and predicts on, while training sees the store's training graph alone.
+template <class T>
+struct FullGraph {
+  ActiveSets sets;     // A_k: what the labelled nodes of all splits depend on; D_k empty
+  Graph<T> graph;      // normalised by its own degrees
+  RowStore aggregate;  // its Z^1
+};
+
 template <class T>
 class Session {
  public:
@@ -39,28 +55,40 @@ class Session {
   MemoryBudget& budget;
   Workers workers;
   const Model model;
+  const bool inductive;
+  const Store training_store;  // with the edges that training sees
   Objective<T> objective;
-  const ActiveSets sets;  // of training and evaluation
+  const ActiveSets sets;  // of training and, unless inductive, of evaluation
   const MemoryPlan plan;
   Parameters<T> parameters;
-  Graph<T> graph;
+  Graph<T> graph;  // training's
   BufferManager buffers;
   Schedule schedule;
   ScratchMemory scratch;
   SpmmMemory spmm_memory;
-  RowStore features;   // X^0 as the store has it
-  RowStore aggregate;  // Z^1 = A X^0; empty when layer 1 does not aggregate
+  std::unique_ptr<FullGraph<T>> full;       // null unless inductive
+  std::vector<BatchStatistics> statistics;  // by layer index: of the batch that batch norm saw last
+  RowStore features;                        // X^0 as the store has it
+  RowStore aggregate;                       // Z^1 = A X^0 of training's graph; empty when layer 1 does not aggregate
 
   [[nodiscard]] std::size_t nodes() const { return store.info().nodes; }
-  // The rows of layer index l: of X^{l+1} and what belongs to it.
+  [[nodiscard]] std::size_t training_nodes() const { return inductive ? store.info().train_graph.nodes : nodes(); }
+  [[nodiscard]] Graph<T>& graph_for(GraphUse use) {
+    return use == GraphUse::evaluation && full != nullptr ? full->graph : graph;
+  }
+  [[nodiscard]] const RowStore& aggregate_for(GraphUse use) const {
+    return use == GraphUse::evaluation && full != nullptr ? full->aggregate : aggregate;
+  }
+  void make_graphs_resident();
   // Shards that a product makes ready before they are needed.
   [[nodiscard]] std::size_t shards_ahead() const { return options.prefetch ? plan.shards_ahead : 0; }
+  // The rows of layer index l: of X^{l+1} and what belongs to it.
   [[nodiscard]] const RowMap& rows(std::size_t l) const { return sets.layer(l + 1); }
   // Scales of A or its transpose for x in the order of a map's rows. Not thread-safe.
-  [[nodiscard]] EdgeScale<T> scale(bool transposed, const RowMap& sources);
+  [[nodiscard]] EdgeScale<T> scale(const Graph<T>& of, bool transposed, const RowMap& sources);
   // The same for sums taken source by source (spmm_scatter.hpp): destinations in the order of a map's rows, sources by
   // node.
-  [[nodiscard]] EdgeScale<T> scatter_scale(bool transposed, const RowMap& destinations);
+  [[nodiscard]] EdgeScale<T> scatter_scale(const Graph<T>& of, bool transposed, const RowMap& destinations);
   void drop_scales() { scales_.clear(); }  // before maps go or come
   // Scratch stores in the codec of X and Z, of alpha, or (logits) in full precision. kept: of the values, those that
   // are expected not to be zero.
@@ -74,7 +102,8 @@ class Session {
 
  private:
   [[nodiscard]] const T* in_order(const T* by_node, const RowMap& map);
-  std::map<const RowMap*, Array<T>> scales_;  // the graph's, in the order of a map's rows
+  void open_full_graph();
+  std::map<std::pair<const T*, const RowMap*>, Array<T>> scales_;  // a graph's, in the order of a map's rows
 };
 
 extern template class Session<float>;

@@ -12,7 +12,7 @@ constexpr std::size_t kPiece = 16384;  // columns of a task
 }
 
 ShardRows::ShardRows(const Shard& shard, const RowMap& sources, const RowMap& destinations,
-                     const ShardRowsOptions& options, Workers* workers, MemoryBudget& budget, SpareMemory* spares)
+                     const ShardRowsOptions& options, Workers* workers, MemoryBudget& budget, ShardSpares* spares)
     : shard_(&shard) {
   const ShardInfo& info = shard.info();
   const NodeSet& wanted = destinations.part(options.part);
@@ -23,10 +23,16 @@ ShardRows::ShardRows(const Shard& shard, const RowMap& sources, const RowMap& de
     row_list_ = Array<std::uint32_t>(budget, count_, "the wanted rows of shard " + info.file);
     wanted.members_in(info.first_row, info.rows, row_list_.span());
   }
-  if (count_ == 0 || sources.is_identity()) return;
-  to_row_ =
-      SpareArray<std::uint32_t>(budget, shard.locals().size(), "rows of the columns of shard " + info.file, spares);
-  fill_to_row(sources, options, workers);
+  if (count_ == 0) return;
+  const std::string what = "rows of the columns of shard " + info.file;
+  const std::size_t columns = shard.locals().size();
+  if (!sources.is_identity()) {
+    to_row_ = SpareArray<std::uint32_t>(budget, columns, what, spares != nullptr ? &spares->ids : nullptr);
+    fill_to_row(sources, options, workers);
+  }
+  if (options.source_scale == nullptr) return;
+  scaled_ = SpareArray<ScaledRow>(budget, columns, what, spares != nullptr ? &spares->scaled : nullptr);
+  fill_scaled(options.source_scale);
 }
 
 void ShardRows::fill_to_row(const RowMap& sources, const ShardRowsOptions& options, Workers* workers) {
@@ -42,6 +48,14 @@ void ShardRows::fill_to_row(const RowMap& sources, const ShardRowsOptions& optio
     for (std::size_t piece = 0; piece < pieces; ++piece) fill(piece);
   }
   may_skip_ = !options.closed && std::find(to_row_.begin(), to_row_.end(), kNoRow) != to_row_.end();
+}
+
+void ShardRows::fill_scaled(const float* source_scale) {
+  const std::span<const std::uint32_t> rows = to_row();
+  for (std::size_t column = 0; column < rows.size(); ++column) {
+    const std::uint32_t row = rows[column];
+    scaled_[column] = {row, row == kNoRow ? 0 : source_scale[row]};
+  }
 }
 
 SparseRows ShardRows::rows(std::size_t first, std::size_t count, EdgeSpace& space,
@@ -60,6 +74,7 @@ SparseRows ShardRows::rows(std::size_t first, std::size_t count, EdgeSpace& spac
     rows.row_list = list.data();
   }
   if (!to_row_.empty()) rows.to_row = to_row_.data();
+  if (!scaled_.empty()) rows.scaled = scaled_.data();
   rows.may_skip = may_skip_;
   return rows;
 }
@@ -72,10 +87,11 @@ std::size_t ShardRows::run_end(std::size_t first, std::size_t last) const {
   return static_cast<std::size_t>(beyond - row_list_.data());
 }
 
-std::uint64_t ShardRows::memory_bytes(const ShardInfo& info, const RowMap& sources, const RowMap& destinations) {
-  const auto pages = [](std::uint64_t count) { return round_up(count * sizeof(std::uint32_t), kBlockAlignment); };
-  return (sources.is_identity() ? 0 : pages(info.rows + info.halo)) +
-         (destinations.is_identity() ? 0 : pages(info.rows));
+std::uint64_t ShardRows::memory_bytes(const ShardInfo& info, bool scaled) {
+  const std::uint64_t columns = info.rows + info.halo;
+  return round_up(columns * sizeof(std::uint32_t), kBlockAlignment) +
+         round_up(info.rows * sizeof(std::uint32_t), kBlockAlignment) +
+         (scaled ? round_up(columns * sizeof(ScaledRow), kBlockAlignment) : 0);
 }
 
 }  // namespace strata

@@ -18,14 +18,21 @@ struct ShardRowsOptions {
   // Every source of a wanted row (and the row itself) is held: forward passes between neighbouring layers' maps. Not so
   // for the transpose, where gradients come from those destinations only that have any.
   bool closed = true;
+  // Of the rows of x: each column's row and scale are wanted side by side, too (SparseRows::scaled); null: not.
+  const float* source_scale = nullptr;
+};
+
+// What the tables of shards that come and go are made of: the next one's from the last one's. Outlives them.
+struct ShardSpares {
+  SpareMemory ids, scaled;  // of one size each
 };
 
 class ShardRows {
  public:
   // workers: null for serial. The shard and the maps must outlive this. Takes 4 bytes per column of the shard unless
-  // the sources are all nodes, and 4 per wanted row unless all of the shard's rows are.
+  // the sources are all nodes, 8 more with source_scale, and 4 per wanted row unless all of the shard's rows are.
   ShardRows(const Shard& shard, const RowMap& sources, const RowMap& destinations, const ShardRowsOptions& options,
-            Workers* workers, MemoryBudget& budget, SpareMemory* spares = nullptr);
+            Workers* workers, MemoryBudget& budget, ShardSpares* spares = nullptr);
 
   // Wanted rows of the shard; they are the rows first_output(), first_output() + 1, ... of the destinations' map.
   [[nodiscard]] std::size_t count() const { return count_; }
@@ -46,15 +53,16 @@ class ShardRows {
   [[nodiscard]] std::span<const std::uint32_t> row_list() const { return row_list_.span(); }
   [[nodiscard]] bool may_skip() const { return may_skip_; }
 
-  // Bytes it may take for a shard.
-  [[nodiscard]] static std::uint64_t memory_bytes(const ShardInfo& info, const RowMap& sources,
-                                                  const RowMap& destinations);
+  // Bytes it takes for a shard at most, whatever the maps.
+  [[nodiscard]] static std::uint64_t memory_bytes(const ShardInfo& info, bool scaled);
 
  private:
   void fill_to_row(const RowMap& sources, const ShardRowsOptions& options, Workers* workers);
+  void fill_scaled(const float* source_scale);
 
   const Shard* shard_;
   SpareArray<std::uint32_t> to_row_;
+  SpareArray<ScaledRow> scaled_;
   Array<std::uint32_t> row_list_;
   std::size_t count_ = 0;
   std::uint32_t first_output_ = 0;

@@ -37,7 +37,7 @@ class ShardStream {
   // shards: those wanted, ascending. ahead: how many to make ready before they are asked for. spares: outlive the
   // shards.
   ShardStream(const Graph<T>& graph, bool transposed, const ProductRows& rows, std::vector<std::size_t> shards,
-              MemoryBudget& budget, std::size_t ahead, SpareMemory& spares)
+              MemoryBudget& budget, std::size_t ahead, ShardSpares& spares)
       : graph_(graph),
         transposed_(transposed),
         rows_(rows),
@@ -69,7 +69,7 @@ class ShardStream {
 
   [[nodiscard]] std::shared_ptr<const OpenShard> open(std::size_t index) const {
     auto shard = std::make_shared<OpenShard>();
-    if (!graph_.resident()) shard->own.emplace(graph_.open_shard(transposed_, index, &spares_));
+    if (!graph_.resident()) shard->own.emplace(graph_.open_shard(transposed_, index, &spares_.ids));
     const Shard& edges = shard->own ? *shard->own : graph_.open_shards(transposed_)[index];
     shard->rows.emplace(edges, *rows_.sources, *rows_.destinations, rows_.options, nullptr, budget_, &spares_);
     return shard;
@@ -81,7 +81,7 @@ class ShardStream {
   std::vector<std::size_t> shards_;
   MemoryBudget& budget_;
   std::size_t ahead_;
-  SpareMemory& spares_;
+  ShardSpares& spares_;
   std::size_t opened_ = 0;  // of shards_
   std::deque<std::future<std::shared_ptr<const OpenShard>>> next_;
 };

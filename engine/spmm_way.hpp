@@ -40,6 +40,7 @@ struct SpmmJob {
   RowShape source;   // of x, whose rows are those of the sources' map
   ProductRows rows;  // rows.options.part is not looked at
   std::vector<SpmmOutput> outputs;
+  Graph<T>* graph = nullptr;  // one of the session's
 };
 
 template <class T>

@@ -85,7 +85,7 @@ void TileRange<T>::find_shards() {
 // The edges source by source are those of the other direction.
 template <class T>
 const std::vector<ShardInfo>& TileRange<T>::infos() const {
-  return job_.session.graph.infos(!job_.transposed);
+  return job_.graph->infos(!job_.transposed);
 }
 
 template <class T>
@@ -114,13 +114,8 @@ void TileRange<T>::note(Schedule::Scope& scope, const std::vector<SpmmSource>& x
   scope.gathers(plan_.bytes);
   scope.takes(job_.session.plan.spmm_overhead);
   ShardWork shards;
-  std::uint64_t bytes = 0;
-  for (const std::size_t s : shards_) {
-    shards.add(infos()[s]);
-    bytes += infos()[s].file_bytes;
-  }
-  shards.note(scope, job_.session.graph.resident(), !job_.rows.destinations->is_identity());
-  if (!job_.session.graph.resident()) scope.reads_graph(bytes);
+  for (const std::size_t s : shards_) shards.add(infos()[s]);
+  shards.note(scope, job_.graph->resident(), !job_.rows.destinations->is_identity(), false);
   const double held = held_edges();
   const std::string width = std::to_string(columns_.count);
   scope.works("scatter edges " + width + " " + codec_name(job_.source.codec), held);
@@ -188,7 +183,7 @@ std::size_t TileRange<T>::held_rows(const ShardInfo& info) const {
 template <class T>
 double TileRange<T>::held_edges() const {
   double sum = 0;
-  for (const ShardInfo& info : job_.session.graph.infos(job_.transposed)) {
+  for (const ShardInfo& info : job_.graph->infos(job_.transposed)) {
     sum += static_cast<double>(info.edges) * static_cast<double>(held_rows(info)) / std::max<double>(info.rows, 1);
   }
   const double there = static_cast<double>(job_.source.rows) / static_cast<double>(job_.session.nodes());

@@ -45,7 +45,7 @@ void TileSweep<T>::scatter(const std::vector<SpmmSource>& x) {
   const ColumnGroup& columns = range_.columns();
   SourceTiles tiles(x, *job_.rows.sources, job_.rows.options.sources_train_only, columns);
   // The columns of a shard of sources are destinations.
-  ShardStream<T> stream(session_.graph, !job_.transposed, {&destinations(), &every_node_, {}}, range_.shards(),
+  ShardStream<T> stream(*job_.graph, !job_.transposed, {&destinations(), &every_node_, {}}, range_.shards(),
                         session_.budget, session_.shards_ahead(), spares_);
   ReadAhead ahead(session_.options.prefetch);
   for (const SpmmSource& source : x) ahead.add(*source.store, columns.first_panel(), columns.panels());
@@ -55,7 +55,7 @@ void TileSweep<T>::scatter(const std::vector<SpmmSource>& x) {
     const auto memory = scratch.take<std::byte>(s, kChunkRows * tiles.row_bytes());
     slots.push_back({memory, EdgeSpace(session_.budget), {}, {}, {}});
   }
-  scale_ = session_.scatter_scale(job_.transposed, destinations());
+  scale_ = session_.scatter_scale(*job_.graph, job_.transposed, destinations());
   std::size_t opened = 0;
   session_.workers.in_turns(range_.chunks().size(),
                             {.before =
@@ -78,7 +78,7 @@ void TileSweep<T>::scatter(const std::vector<SpmmSource>& x) {
 template <class T>
 void TileSweep<T>::load(std::size_t item, SourceTiles& tiles, Slot& slot) const {
   const std::size_t shard = range_.shard_of(item), chunk = range_.chunks()[item];
-  const ShardInfo& info = session_.graph.infos(!job_.transposed)[range_.shards()[shard]];
+  const ShardInfo& info = job_.graph->infos(!job_.transposed)[range_.shards()[shard]];
   const std::size_t first = chunk * kChunkRows - info.first_row;
   tiles.load(chunk, slot.x.data(), slot.rows);
   const std::size_t count = std::min<std::size_t>(kChunkRows, info.rows - first);
@@ -91,7 +91,7 @@ template <class T>
 void TileSweep<T>::add(std::size_t item, const Slot& slot, std::size_t row_bytes, std::size_t u) const {
   const std::size_t s = range_.shard_of(item);
   const TileUnit& unit = units_[u];
-  const std::vector<Shard>* resident = open_[s]->own ? nullptr : &session_.graph.open_shards(!job_.transposed);
+  const std::vector<Shard>* resident = open_[s]->own ? nullptr : &job_.graph->open_shards(!job_.transposed);
   const Shard& shard = resident == nullptr ? *open_[s]->own : (*resident)[range_.shards()[s]];
   const std::span<const NodeId> nodes = shard.locals();
   const auto column = [&](NodeId node) {

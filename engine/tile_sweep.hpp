@@ -47,7 +47,7 @@ class TileSweep {
   std::vector<TileUnit> units_;
   std::vector<NodeSpan> spans_;  // of the units' rows
   EdgeScale<T> scale_;
-  SpareMemory spares_;
+  ShardSpares spares_;
   std::vector<std::shared_ptr<const OpenShard>> open_;  // by index in range.shards()
 };
 

@@ -12,7 +12,7 @@ namespace strata {
 
 template <class T>
 TiledProduct TiledSpmm<T>::cut_of(const SpmmJob<T>& job) {
-  const std::uint64_t edges = job.session.graph.file_bytes(!job.transposed);
+  const std::uint64_t edges = job.graph->file_bytes(!job.transposed);
   TiledProduct product{job.source.cols, sizeof(T), {}, job.source.total_slot_bytes(), edges};
   for (const SpmmOutput& output : job.outputs) product.rows.push_back(output.out->shape().rows);
   return product;

@@ -18,6 +18,12 @@ namespace strata {
 
 inline constexpr std::uint32_t kNoRow = 0xffffffff;  // of x: there is none
 
+// A row of x and its scale, side by side: looked up at random, the two cost one cache line instead of two.
+struct ScaledRow {
+  std::uint32_t row = kNoRow;
+  float scale = 0;
+};
+
 // A range of rows of the adjacency, destination-major. Owns nothing. Three numberings meet:
 //   range rows   destinations; range row r is the node first_row + r;
 //   columns      what edges name their sources by; ascending with the source's global id, and first_local + r is range
@@ -30,6 +36,7 @@ struct SparseRows {
   const EdgeId* offsets = nullptr;          // range row r has columns [offsets[r], offsets[r+1])
   const std::uint32_t* columns = nullptr;   // indexed by those offsets; ascending within a row
   const std::uint32_t* to_row = nullptr;    // column -> row of x; null if columns are rows of x already
+  const ScaledRow* scaled = nullptr;        // column -> its to_row and that row's EdgeScale::source once more, or null
   const float* edge_weight = nullptr;       // indexed like columns; null = 1
   const std::uint32_t* row_list = nullptr;  // output row i is range row row_list[i], ascending; null: range row i
   std::uint32_t first_local = 0;            // column of range row 0
@@ -58,8 +65,10 @@ template <class T>
 void spmm(const SparseRows& a, const EdgeScale<T>& scale, const EncodedRows& x, MatrixView<T> out);
 }
 namespace cpu {
+// Whether rows of x so narrow are summed faster with SparseRows::scaled at hand. Nothing else reads it.
+[[nodiscard]] bool spmm_wants_scaled(Codec codec, std::size_t cols);
 template <class T>
 void spmm(const SparseRows& a, const EdgeScale<T>& scale, const EncodedRows& x, MatrixView<T> out);
-}
+}  // namespace cpu
 
 }  // namespace strata

@@ -14,11 +14,16 @@
 namespace strata {
 
 struct Store::State {
-  State(DirectoryLock held, std::size_t in_shards, std::size_t out_shards)
-      : lock(std::move(held)),
-        checked{std::vector<std::atomic<bool>>(in_shards), std::vector<std::atomic<bool>>(out_shards)} {}
+  State(DirectoryLock held, const StoreInfo& info) : lock(std::move(held)) {
+    std::size_t i = 0;
+    for (const auto* shards :
+         {&info.in_shards, &info.out_shards, &info.train_graph.in_shards, &info.train_graph.out_shards}) {
+      checked[i++] = std::vector<std::atomic<bool>>(shards->size());
+    }
+  }
   DirectoryLock lock;
-  std::array<std::vector<std::atomic<bool>>, 2> checked;  // [direction][shard]: sections compared in this process
+  // [edge set x direction][shard]: sections compared in this process
+  std::array<std::vector<std::atomic<bool>>, 4> checked;
 };
 
 namespace {
@@ -53,7 +58,20 @@ Store::Store(const fs::path& directory, DirectoryLock held)
   StoreManifest manifest = parse_manifest(path_ / kManifestName, manifest_text_);
   info_ = std::move(manifest.info);
   files_ = std::move(manifest.files);
-  state_ = std::make_shared<State>(std::move(held), info_.in_shards.size(), info_.out_shards.size());
+  state_ = std::make_shared<State>(std::move(held), info_);
+}
+
+Store Store::train_graph() const {
+  STRATA_ASSERT(info_.train_graph.present && edge_set_ == EdgeSet::all);
+  Store view = *this;
+  view.edge_set_ = EdgeSet::train;
+  const TrainGraphInfo& graph = info_.train_graph;
+  view.info_.edges = graph.edges;
+  view.info_.undirected = graph.undirected;
+  view.info_.has_reverse = graph.has_reverse;
+  view.info_.in_shards = graph.in_shards;
+  view.info_.out_shards = graph.out_shards;
+  return view;
 }
 
 const std::vector<ShardInfo>& Store::shards(Direction direction) const {
@@ -68,7 +86,8 @@ Shard Store::open_shard(Direction direction, std::size_t index, MemoryBudget& bu
   const std::vector<ShardInfo>& list = shards(direction);
   STRATA_ASSERT(index < list.size());
   Shard shard(path_, list[index], budget, spares);
-  std::atomic<bool>& checked = state_->checked[&list == &info_.in_shards ? 0 : 1][index];
+  const std::size_t which = (edge_set_ == EdgeSet::train ? 2 : 0) + (&list == &info_.in_shards ? 0 : 1);
+  std::atomic<bool>& checked = state_->checked[which][index];
   if (!checked) {
     shard.check_sections();
     checked = true;
@@ -125,14 +144,14 @@ Labels Store::labels(MemoryBudget& budget) const {
 Array<std::uint32_t> Store::degrees(Direction direction, MemoryBudget& budget) const {
   const bool in = direction == Direction::in || info_.undirected;
   const StoreFile& file =
-      file_of(in ? "in_degrees" : "out_degrees",
+      file_of(role_of(in ? "in_degrees" : "out_degrees"),
               in ? "holds no degrees" : "holds no out-degrees; convert it again without --reverse off");
   check_described_file(path_, file);
   return read_array<std::uint32_t>(path_ / file.file, info_.nodes, 1, budget);
 }
 
 Array<float> Store::weighted_degrees(MemoryBudget& budget) const {
-  const StoreFile& file = file_of("weighted_degrees", "holds no edge weights");
+  const StoreFile& file = file_of(role_of("weighted_degrees"), "holds no edge weights");
   check_described_file(path_, file);
   return read_array<float>(path_ / file.file, info_.nodes, 1, budget);
 }

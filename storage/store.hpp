@@ -22,11 +22,15 @@ namespace strata {
 enum class Task : std::uint8_t { none, multiclass, multilabel };
 enum class Direction : std::uint8_t { in, out };  // out: the reversed graph; equal to in when undirected
 
+// Which edges: all of the store's, or those of its training graph.
+enum class EdgeSet : std::uint8_t { all, train };
+
 // One file of a store as the manifest lists it.
 struct StoreFile {
   std::string file;  // relative to the directory of the manifest
   std::string role;  // "in_shard", "out_shard", "features", "labels", "labelled", "in_degrees", "out_degrees",
-                     // "weighted_degrees", "permutation", "external_ids", "split", "convert"; empty in derived data
+                     // "weighted_degrees", "permutation", "external_ids", "split", "convert"; of the training graph
+                     // "train_in_shard", "train_out_shard", "train_in_degrees", ...; empty in derived data
   std::string kind;  // "shard", "rows", "array": starts with a checksummed header page; "plain": anything else
   std::uint64_t bytes = 0;
   std::uint64_t checksum = 0;  // plain: of the whole file; else of the header, which holds those of the content
@@ -37,6 +41,18 @@ struct SplitInfo {
   std::uint64_t nodes = 0;
   std::string file;
   std::uint64_t checksum = 0;
+};
+
+// The training graph of strata-convert --inductive: the same nodes, and edges between those of split train alone. Its
+// shards are the ranges of the full graph's.
+struct TrainGraphInfo {
+  bool present = false;
+  std::string origin;       // "split": induced by it; "source": the source has its own
+  std::uint64_t nodes = 0;  // of split train
+  std::uint64_t edges = 0;
+  bool undirected = false;
+  bool has_reverse = false;
+  std::vector<ShardInfo> in_shards, out_shards;
 };
 
 struct StoreInfo {
@@ -59,6 +75,7 @@ struct StoreInfo {
   std::uint64_t total_bytes = 0;
   std::vector<ShardInfo> in_shards, out_shards;
   std::vector<SplitInfo> splits;
+  TrainGraphInfo train_graph;
 };
 
 struct Labels {
@@ -78,6 +95,11 @@ class Store {
   [[nodiscard]] const std::vector<StoreFile>& listed_files() const { return files_; }  // without derived data
   // Manifest content as text, for hashing and for tools.
   [[nodiscard]] const std::string& manifest_text() const { return manifest_text_; }
+
+  // The same store seen with the edges of its training graph: info()'s counts and shards, shards(), open_shard() and
+  // the degrees are that graph's. It must have one.
+  [[nodiscard]] Store train_graph() const;
+  [[nodiscard]] EdgeSet edge_set() const { return edge_set_; }
 
   [[nodiscard]] const std::vector<ShardInfo>& shards(Direction direction) const;
   [[nodiscard]] Shard open_shard(Direction direction, std::size_t index, MemoryBudget& budget,
@@ -109,11 +131,16 @@ class Store {
  private:
   struct State;
   [[nodiscard]] const StoreFile& file_of(const std::string& role, const std::string& missing) const;
+  // The role of a file that each edge set has its own of.
+  [[nodiscard]] std::string role_of(const char* role) const {
+    return edge_set_ == EdgeSet::train ? std::string("train_") + role : role;
+  }
 
   std::filesystem::path path_;
   std::string manifest_text_;
   StoreInfo info_;
   std::vector<StoreFile> files_;
+  EdgeSet edge_set_ = EdgeSet::all;
   std::shared_ptr<State> state_;  // the lock, and which shards were checked; shared by copies of this handle
 };
 

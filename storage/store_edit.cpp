@@ -53,6 +53,11 @@ void StoreEditor::put_split(const std::string& name, std::span<const NodeId> nod
   require_split_name(name);
   STRATA_ASSERT(std::is_sorted(nodes.begin(), nodes.end(), std::less_equal<>()));  // strictly: no repeats
   STRATA_ASSERT(nodes.empty() || nodes.back() < store_.info().nodes);
+  if (name == "train" && store_.info().train_graph.present) {
+    throw InputError(store_.path().string(), "",
+                     "holds the training graph of its split train, which therefore stays; convert the data set again "
+                     "with another split");
+  }
   const std::string file = vacant_name("split-" + name);
   const ArrayInfo written = write_array(store_.path() / file, nodes);
   std::vector<SplitInfo>& splits = manifest_.info.splits;

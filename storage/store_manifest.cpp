@@ -111,6 +111,29 @@ std::vector<SplitInfo> parse_splits(const Json& list, const std::vector<StoreFil
   return splits;
 }
 
+Json train_graph_json(const TrainGraphInfo& graph) {
+  return Json{{"origin", graph.origin},
+              {"nodes", graph.nodes},
+              {"edges", graph.edges},
+              {"undirected", graph.undirected},
+              {"has_reverse", graph.has_reverse},
+              {"in_shards", shards_json(graph.in_shards)},
+              {"out_shards", shards_json(graph.out_shards)}};
+}
+
+TrainGraphInfo parse_train_graph(const Json& json, const std::vector<StoreFile>& files) {
+  TrainGraphInfo graph;
+  graph.present = true;
+  json.at("origin").get_to(graph.origin);
+  json.at("nodes").get_to(graph.nodes);
+  json.at("edges").get_to(graph.edges);
+  json.at("undirected").get_to(graph.undirected);
+  json.at("has_reverse").get_to(graph.has_reverse);
+  graph.in_shards = parse_shards(json.at("in_shards"), files);
+  graph.out_shards = parse_shards(json.at("out_shards"), files);
+  return graph;
+}
+
 Task parse_task(const std::string& name) {
   for (const Task task : {Task::none, Task::multiclass, Task::multilabel}) {
     if (name == task_name(task)) return task;
@@ -144,6 +167,7 @@ StoreManifest parse_content(const Json& json) {
   json.at("partitioner").get_to(info.partitioner);
   info.in_shards = parse_shards(json.at("in_shards"), manifest.files);
   info.out_shards = parse_shards(json.at("out_shards"), manifest.files);
+  if (json.contains("train_graph")) info.train_graph = parse_train_graph(json.at("train_graph"), manifest.files);
   info.splits = parse_splits(json.at("splits"), manifest.files);
   for (const StoreFile& file : manifest.files) info.total_bytes += file.bytes;
   const std::string contradiction = contradiction_in(info);
@@ -179,7 +203,8 @@ auto parse_sealed(const fs::path& path, const std::string& text, const char* for
   }
 }
 
-std::string shards_contradiction(const std::vector<ShardInfo>& shards, const StoreInfo& info, const char* which) {
+std::string shards_contradiction(const std::vector<ShardInfo>& shards, std::uint64_t all_nodes, std::uint64_t all_edges,
+                                 const char* which) {
   std::uint64_t rows = 0, edges = 0;
   for (const ShardInfo& shard : shards) {
     if (shard.first_row != rows || shard.first_row % kChunkRows != 0) {
@@ -189,9 +214,35 @@ std::string shards_contradiction(const std::vector<ShardInfo>& shards, const Sto
     rows += shard.rows;
     edges += shard.edges;
   }
-  if (rows != info.nodes || edges != info.edges) {
+  if (rows != all_nodes || edges != all_edges) {
     return std::string(which) + "-shards hold " + std::to_string(rows) + " nodes and " + std::to_string(edges) +
-           " edges of " + std::to_string(info.nodes) + " and " + std::to_string(info.edges);
+           " edges of " + std::to_string(all_nodes) + " and " + std::to_string(all_edges);
+  }
+  return {};
+}
+
+// Of one edge set: the shards, the edges in them, and what is said of their directions.
+std::string edges_contradiction(std::uint64_t nodes, std::uint64_t edges, bool undirected, bool has_reverse,
+                                const std::vector<ShardInfo>& in, const std::vector<ShardInfo>& out) {
+  std::string found = shards_contradiction(in, nodes, edges, "in");
+  if (found.empty() && !out.empty()) found = shards_contradiction(out, nodes, edges, "out");
+  if (!found.empty()) return found;
+  if (undirected && !out.empty()) return "an undirected graph with out-shards";
+  if (has_reverse != (undirected || !out.empty() || nodes == 0)) return "has_reverse contradicts the shards";
+  return {};
+}
+
+std::string train_graph_contradiction(const StoreInfo& info) {
+  const TrainGraphInfo& graph = info.train_graph;
+  const std::string found = edges_contradiction(info.nodes, graph.edges, graph.undirected, graph.has_reverse,
+                                                graph.in_shards, graph.out_shards);
+  if (!found.empty()) return "training graph: " + found;
+  const auto train = std::find_if(info.splits.begin(), info.splits.end(),
+                                  [](const SplitInfo& split) { return split.name == "train"; });
+  if (train == info.splits.end()) return "a training graph without a split train";
+  if (train->nodes != graph.nodes) {
+    return "a training graph of " + std::to_string(graph.nodes) + " nodes, " + std::to_string(train->nodes) +
+           " are in split train";
   }
   return {};
 }
@@ -209,13 +260,10 @@ const char* task_name(Task task) {
 
 std::string contradiction_in(const StoreInfo& info) {
   if (info.nodes > UINT32_MAX) return std::to_string(info.nodes) + " nodes, ids have 32 bits";
-  std::string found = shards_contradiction(info.in_shards, info, "in");
-  if (found.empty() && !info.out_shards.empty()) found = shards_contradiction(info.out_shards, info, "out");
+  std::string found =
+      edges_contradiction(info.nodes, info.edges, info.undirected, info.has_reverse, info.in_shards, info.out_shards);
+  if (found.empty() && info.train_graph.present) found = train_graph_contradiction(info);
   if (!found.empty()) return found;
-  if (info.undirected && !info.out_shards.empty()) return "an undirected graph with out-shards";
-  if (info.has_reverse != (info.undirected || !info.out_shards.empty() || info.nodes == 0)) {
-    return "has_reverse contradicts the shards";
-  }
   if ((info.task == Task::none) != (info.classes == 0)) {
     return std::to_string(info.classes) + " classes for task " + task_name(info.task);
   }
@@ -226,11 +274,15 @@ std::string contradiction_in(const StoreInfo& info) {
   return {};
 }
 
+int format_version_of(const StoreInfo& info) {
+  return info.train_graph.present ? kInductiveFormatVersion : kStoreFormatVersion;
+}
+
 std::string manifest_text(const StoreManifest& manifest) {
   const StoreInfo& info = manifest.info;
   Json json;
   json["format"] = kStoreFormat;
-  json["format_version"] = kStoreFormatVersion;
+  json["format_version"] = format_version_of(info);
   json["name"] = info.name;
   json["source"] = info.source;
   json["nodes"] = info.nodes;
@@ -245,6 +297,7 @@ std::string manifest_text(const StoreManifest& manifest) {
   json["partitioner"] = info.partitioner;
   json["in_shards"] = shards_json(info.in_shards);
   json["out_shards"] = shards_json(info.out_shards);
+  if (info.train_graph.present) json["train_graph"] = train_graph_json(info.train_graph);
   json["splits"] = Json::array();
   for (const SplitInfo& split : info.splits) {
     json["splits"].push_back(Json{{"name", split.name}, {"nodes", split.nodes}, {"file", split.file}});
@@ -254,7 +307,7 @@ std::string manifest_text(const StoreManifest& manifest) {
 }
 
 StoreManifest parse_manifest(const fs::path& path, const std::string& text) {
-  return parse_sealed(path, text, kStoreFormat, kStoreFormatVersion, kStoreFormatVersion, parse_content);
+  return parse_sealed(path, text, kStoreFormat, kInductiveFormatVersion, kStoreFormatVersion, parse_content);
 }
 
 std::string derived_manifest_text(const std::string& about, const std::vector<StoreFile>& files) {

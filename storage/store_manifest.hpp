@@ -10,6 +10,8 @@
 namespace strata {
 
 inline constexpr int kStoreFormatVersion = 2;  // 1: its shards are not read any more
+// Of a store with a training graph: an older Strata, which would train on all edges, refuses it.
+inline constexpr int kInductiveFormatVersion = 3;
 inline constexpr const char* kManifestName = "manifest.json";
 
 struct StoreManifest {
@@ -17,6 +19,7 @@ struct StoreManifest {
   std::vector<StoreFile> files;
 };
 
+[[nodiscard]] int format_version_of(const StoreInfo& info);
 [[nodiscard]] std::string manifest_text(const StoreManifest& manifest);
 // DamagedError: changed or contradictory. InputError: of a newer Strata, or of something that is no store.
 [[nodiscard]] StoreManifest parse_manifest(const std::filesystem::path& path, const std::string& text);

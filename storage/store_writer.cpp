@@ -32,6 +32,12 @@ std::uint64_t sum(std::span<const std::uint32_t> values) {
   return total;
 }
 
+std::size_t index(EdgeSet edges) { return edges == EdgeSet::train ? 1 : 0; }
+// Of files and of roles.
+std::string prefixed(EdgeSet edges, const char* separator, const std::string& name) {
+  return edges == EdgeSet::train ? "train" + (separator + name) : name;
+}
+
 }  // namespace
 
 StoreWriter::StoreWriter(const fs::path& final_directory, bool force, MemoryBudget& budget)
@@ -41,9 +47,20 @@ void StoreWriter::add_file(const std::string& file, const std::string& role) {
   files_.push_back(describe_file(path(), file, role));
 }
 
-void StoreWriter::add_shard(Direction direction, const ShardInfo& info) {
-  (direction == Direction::in ? parts_.in_shards : parts_.out_shards).push_back(info);
-  add_file(info.file, direction == Direction::in ? "in_shard" : "out_shard");
+void StoreWriter::add_shard(Direction direction, const ShardInfo& info, EdgeSet edges) {
+  const bool in = direction == Direction::in;
+  if (edges == EdgeSet::train) {
+    (in ? parts_.train_graph.in_shards : parts_.train_graph.out_shards).push_back(info);
+  } else {
+    (in ? parts_.in_shards : parts_.out_shards).push_back(info);
+  }
+  add_file(info.file, prefixed(edges, "_", in ? "in_shard" : "out_shard"));
+}
+
+void StoreWriter::set_train_graph(const std::string& origin, bool undirected) {
+  parts_.train_graph.present = true;
+  parts_.train_graph.origin = origin;
+  parts_.train_graph.undirected = undirected;
 }
 
 void StoreWriter::write_labels(std::span<const std::int32_t> classes) {
@@ -73,18 +90,19 @@ void StoreWriter::write_labels(std::span<const std::uint8_t> targets, std::size_
   add_file("labelled.array", "labelled");
 }
 
-void StoreWriter::write_degrees(Direction direction, std::span<const std::uint32_t> degrees) {
+void StoreWriter::write_degrees(Direction direction, std::span<const std::uint32_t> degrees, EdgeSet edges) {
   const bool in = direction == Direction::in;
-  const std::string file = in ? "in-degrees.array" : "out-degrees.array";
-  (in ? in_degrees_ : out_degrees_) = {degrees.size(), sum(degrees)};
+  const std::string file = prefixed(edges, "-", in ? "in-degrees.array" : "out-degrees.array");
+  (in ? in_degrees_ : out_degrees_)[index(edges)] = {degrees.size(), sum(degrees)};
   write_array(path() / file, degrees);
-  add_file(file, in ? "in_degrees" : "out_degrees");
+  add_file(file, prefixed(edges, "_", in ? "in_degrees" : "out_degrees"));
 }
 
-void StoreWriter::write_weighted_degrees(std::span<const float> degrees) {
-  weighted_degree_rows_ = degrees.size();
-  write_array(path() / "weighted-degrees.array", degrees);
-  add_file("weighted-degrees.array", "weighted_degrees");
+void StoreWriter::write_weighted_degrees(std::span<const float> degrees, EdgeSet edges) {
+  const std::string file = prefixed(edges, "-", "weighted-degrees.array");
+  weighted_degree_rows_[index(edges)] = degrees.size();
+  write_array(path() / file, degrees);
+  add_file(file, prefixed(edges, "_", "weighted_degrees"));
 }
 
 void StoreWriter::write_permutation(std::span<const NodeId> original_of_reordered) {
@@ -131,10 +149,20 @@ void StoreWriter::check(const StoreInfo& info) const {
   require(permutation_rows_ == info.nodes, "permutation of " + std::to_string(permutation_rows_) + " nodes");
   require(external_id_rows_ == 0 || external_id_rows_ == info.nodes,
           "external ids of " + std::to_string(external_id_rows_) + " nodes");
-  require(in_degrees_.rows == info.nodes && in_degrees_.sum == info.edges, "in-degrees");
+  const auto agree = [&](const DegreeFacts& degrees, std::uint64_t edges) {
+    return degrees.rows == info.nodes && degrees.sum == edges;
+  };
+  require(agree(in_degrees_[0], info.edges), "in-degrees");
   const bool has_out = !info.undirected && info.has_reverse;
-  require(!has_out || (out_degrees_.rows == info.nodes && out_degrees_.sum == info.edges), "out-degrees");
-  require(!info.weighted || weighted_degree_rows_ == info.nodes, "degrees of edge weights");
+  require(!has_out || agree(out_degrees_[0], info.edges), "out-degrees");
+  require(!info.weighted || weighted_degree_rows_[0] == info.nodes, "degrees of edge weights");
+  const TrainGraphInfo& train = info.train_graph;
+  if (train.present) {
+    require(agree(in_degrees_[1], train.edges), "in-degrees of the training graph");
+    require(train.undirected || !train.has_reverse || agree(out_degrees_[1], train.edges),
+            "out-degrees of the training graph");
+    require(!info.weighted || weighted_degree_rows_[1] == info.nodes, "degrees of the training graph's edge weights");
+  }
   require(info.task == Task::none || label_rows_ == info.nodes, std::to_string(label_rows_) + " labels");
   require(label_classes_ <= info.classes,
           "class " + std::to_string(label_classes_) + " of " + std::to_string(info.classes));
@@ -142,12 +170,22 @@ void StoreWriter::check(const StoreInfo& info) const {
   require(info.splits.empty() || highest_split_node_ < std::max<std::uint64_t>(info.nodes, 1), "a split's ids");
 }
 
+// What was added of it, with what follows from that.
+TrainGraphInfo StoreWriter::train_graph_of(const StoreInfo& info) const {
+  TrainGraphInfo graph = parts_.train_graph;
+  for (const ShardInfo& shard : graph.in_shards) graph.edges += shard.edges;
+  graph.has_reverse = graph.undirected || !graph.out_shards.empty() || info.nodes == 0;
+  for (const SplitInfo& split : info.splits) {
+    if (split.name == "train") graph.nodes = split.nodes;
+  }
+  return graph;
+}
+
 void StoreWriter::finish(StoreInfo info, const std::string& convert_json) {
   if (!convert_json.empty()) {
     write_file_atomically(path() / "convert.json", convert_json);
     add_file("convert.json", "convert");
   }
-  info.format_version = kStoreFormatVersion;
   info.edges = 0;
   for (const ShardInfo& shard : parts_.in_shards) info.edges += shard.edges;
   info.in_shards = parts_.in_shards;
@@ -159,6 +197,8 @@ void StoreWriter::finish(StoreInfo info, const std::string& convert_json) {
   info.task = parts_.task;
   info.labelled = parts_.labelled;
   info.splits = parts_.splits;
+  info.train_graph = train_graph_of(info);
+  info.format_version = format_version_of(info);
   if (info.task == Task::none) info.classes = 0;
   check(info);
   write_file_atomically(path() / ".lock", "");

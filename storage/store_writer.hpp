@@ -9,6 +9,7 @@
 //   writer.write_degrees(Direction::in, degrees); ... writer.finish(info, convert_json);
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <span>
@@ -33,8 +34,9 @@ class StoreWriter {
   [[nodiscard]] const std::filesystem::path& path() const { return directory_.path(); }
 
   // In ascending order of first_row per direction; the file is already written (write_shard) below path(). For an
-  // undirected graph only Direction::in is added.
-  void add_shard(Direction direction, const ShardInfo& info);
+  // undirected graph only Direction::in is added. edges: those of the training graph go beside the others, as do their
+  // degrees.
+  void add_shard(Direction direction, const ShardInfo& info, EdgeSet edges = EdgeSet::all);
   // Multiclass: one class (or kUnlabelled) per node.
   void write_labels(std::span<const std::int32_t> classes);
   // Multilabel: nodes x target_stride bytes, target of class c is bit c % 8 of byte c / 8; labelled: one byte (0, 1) a
@@ -42,8 +44,10 @@ class StoreWriter {
   void write_labels(std::span<const std::uint8_t> targets, std::size_t target_stride,
                     std::span<const std::uint8_t> labelled);
   // One a node, reordered. Direction::out is needed for directed graphs with a reverse only.
-  void write_degrees(Direction direction, std::span<const std::uint32_t> degrees);
-  void write_weighted_degrees(std::span<const float> degrees);
+  void write_degrees(Direction direction, std::span<const std::uint32_t> degrees, EdgeSet edges = EdgeSet::all);
+  void write_weighted_degrees(std::span<const float> degrees, EdgeSet edges = EdgeSet::all);
+  // There is a training graph; origin: as in TrainGraphInfo. Its edges are added as the full graph's are.
+  void set_train_graph(const std::string& origin, bool undirected);
   // original_of_reordered[r] is the original id of node r: a permutation of [0, nodes).
   void write_permutation(std::span<const NodeId> original_of_reordered);
   // The ids that the source's files use, [original]; none when they are 0..N-1.
@@ -63,6 +67,7 @@ class StoreWriter {
     std::uint64_t rows = 0, sum = 0;
   };
   void check(const StoreInfo& info) const;
+  [[nodiscard]] TrainGraphInfo train_graph_of(const StoreInfo& info) const;
   void add_file(const std::string& file, const std::string& role);
 
   DirectoryLock replaced_;  // held on the store that `force` will replace
@@ -74,8 +79,10 @@ class StoreWriter {
   std::uint64_t label_rows_ = 0, label_stride_ = 0;
   std::uint64_t label_classes_ = 0;  // one more than the highest class
   std::uint64_t highest_split_node_ = 0;
-  DegreeFacts in_degrees_, out_degrees_;
-  std::uint64_t weighted_degree_rows_ = 0, permutation_rows_ = 0, external_id_rows_ = 0;
+  // By edge set.
+  std::array<DegreeFacts, 2> in_degrees_, out_degrees_;
+  std::array<std::uint64_t, 2> weighted_degree_rows_{};
+  std::uint64_t permutation_rows_ = 0, external_id_rows_ = 0;
 };
 
 // UsageError unless a split may have this name.

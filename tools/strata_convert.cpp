@@ -38,7 +38,7 @@ which the next run clears.
              its comment says "Undirected graph", its name .ungraph, or its header is one of MUSAE's undirected sets;
              else --undirected on does that. In a directory also labels (*labels.txt, *target.csv, group-edges.csv),
              communities (*.cmty.txt) and features (*.json: node id -> indices); or --labels and --features name them.
-  graphsaint GraphSAINT's adj_full.npz, class_map.json, role.json, feats.npy (adj_train.npz is not kept), or GraphSAGE's
+  graphsaint GraphSAINT's adj_full.npz, class_map.json, role.json, feats.npy (and adj_train.npz, for --inductive), or GraphSAGE's
              PREFIX-G.json, -class_map.json, -id_map.json, -feats.npy (nodes get the numbers of the feature rows).
              Their authors standardise the features: --feature-norm standard.
   npy        your own graph: a directory of .npy files, or one .npz, with edge_index (2,E) or (E,2); node_feat (N,F);
@@ -53,6 +53,7 @@ Examples
   strata-convert --from snap --input soc-Epinions1.txt.gz --output epinions.store --undirected on
   strata-convert --from snap --input git_web_ml.zip --output github.store --split random --compress zstd
   strata-convert --from npy --input my_graph/ --output my.store --feature-norm row --verify
+  strata-convert --from graphsaint --input reddit/ --output reddit.store --inductive --feature-norm standard
   strata-convert --from npy --input tolokers.npz --output tolokers.store --split-index 3
   strata-convert --from synthetic --nodes 400k --edges 4M --classes 16 --feature-dim 128 --output syn.store
 )";
@@ -201,6 +202,9 @@ void add_data_options(po::options_description& all) {
   add_data("split-index", po::value<std::uint64_t>(), "which row of a table of masks (0)");
   add_data("split-fractions", po::value<std::string>()->default_value("0.6,0.2,0.2"),
            "train, valid, test of a drawn split");
+  add_data("inductive", po::bool_switch(),
+           "write the training graph beside the full one: the edges between nodes of split train (graphsaint: those of "
+           "adj_train.npz); strata-train then trains on it and evaluates on the full graph");
   all.add(graph).add(data);
 }
 
@@ -290,6 +294,7 @@ void read_feature_options(const po::variables_map& values, ImportOptions& option
   if (options.from != SourceKind::npy && options.split_index) {
     throw UsageError("--split-index: is for --from npy only; use --split NAME");
   }
+  options.inductive = values["inductive"].as<bool>();
   options.split_fractions = parse_fractions(text("split-fractions"));
 }
 
@@ -364,6 +369,12 @@ void print_summary(const ImportOptions& options, const ConvertReport& report) {
               static_cast<unsigned long long>(report.nodes), static_cast<unsigned long long>(report.edges_out),
               report.undirected ? "undirected, both ways" : "directed", static_cast<unsigned long long>(report.shards),
               report.partitioner.c_str());
+  if (options.inductive) {
+    std::printf("training graph: %llu nodes, %llu edges (%s)\n",
+                static_cast<unsigned long long>(report.train_graph.nodes),
+                static_cast<unsigned long long>(report.train_graph.edges),
+                report.train_graph.origin == "source" ? "the source's own" : "between nodes of split train");
+  }
   std::printf("dropped or found: %llu self-loops, %llu duplicates, %llu nodes without label; %.1f s, peak memory %s\n",
               static_cast<unsigned long long>(report.self_loops), static_cast<unsigned long long>(report.duplicates),
               static_cast<unsigned long long>(report.unlabelled), seconds,

@@ -64,6 +64,14 @@ void print_info(const Store& store) {
             << std::flush;
   print_adjacency("in-edges", info.in_shards);
   print_adjacency("out-edges", info.out_shards);
+  if (const TrainGraphInfo& train = info.train_graph; train.present) {
+    std::printf("training    %llu nodes, %llu edges (%s; undirected: %s)\n",
+                static_cast<unsigned long long>(train.nodes), static_cast<unsigned long long>(train.edges),
+                train.origin == "source" ? "the source's own graph" : "those between nodes of split train",
+                yes(train.undirected));
+    print_adjacency("  in-edges", train.in_shards);
+    print_adjacency("  out-edges", train.out_shards);
+  }
   std::fflush(stdout);
   if (info.feature_dim > 0) {
     std::cout << "features    " << info.feature_dim << " columns, " << codec_name(info.feature_codec) << ", norm "

@@ -66,18 +66,28 @@ po::options_description data_options() {
 po::options_description model_options() {
   po::options_description group("Model", kLineLength);
   auto add = group.add_options();
-  add("model", text("gcn", "NAME"), "gcn, sage (mean) or mlp");
+  add("model", text("gcn", "NAME"),
+      "gcn, sage (mean), mlp, vrgcn ([A X, X] W without biases), saint (GraphSAINT's layers of order 1) or gcnii "
+      "(between two linear layers)");
   add("layers", text("2", "K"), "number of aggregations (of linear layers for mlp; the power of A for sgc)");
-  add("hidden", text("64", "D"), "width of the hidden layers");
+  add("hidden", text("64", "D"), "width of the hidden layers; of saint that of a branch");
   add("activation", text("relu", "NAME"), "relu, elu, gelu or tanh");
-  add("layer-norm", text("none", "NAME"), "none or layer: normalise the hidden rows");
-  add("aggregation-norm", text("auto", "NAME"), "sym, row, or auto: the model's own (gcn sym, sage row)");
+  add("layer-norm", text("auto", "NAME"),
+      "of the hidden rows: none, layer, batch (behind the activation; by the batch in steps, by running statistics in "
+      "sweeps and evaluation), or auto: the model's own (vrgcn, saint layer, others none); gcnii: behind aggregations");
+  add("aggregation-norm", text("auto", "NAME"),
+      "sym, row, or auto: the model's own (gcn, gcnii sym, others row); row counts a node itself, but not with sage");
   add("classifier", text("auto", "NAME"),
-      "linear: a linear layer after the last aggregation; none: that one emits the logits; auto: none");
+      "linear: a linear layer after the last aggregation; none: that one emits the logits; auto: none, but linear "
+      "with gcnii and with saint, which has it in the group of its last layer");
+  add("saint-combine", text("concat", "NAME"),
+      "saint: a node's own branch and its neighbours' side by side (concat: rows twice --hidden wide) or added (sum)");
+  add("saint-l2", text("on", "on|off"),
+      "saint: rows scaled to length 1 before the classifier, as IGLU and GraphSAINT do");
   add("residual", text("none", "NAME"),
       "add: X^k += X^(k-1), add2: X^k += X^(k-2), in hidden layers where the widths agree, after the activation and "
       "before dropout");
-  add("dropout", text("0", "P"), "on the output of every hidden layer");
+  add("dropout", text("0", "P"), "on the output of every hidden layer (gcnii: behind aggregations); of saint also before the classifier");
   add("input-dropout", text("0", "P"), "on the input of the first linear map");
   add("input-dropout-layers", text("first", "first|all"), "all: on the input of every layer's (method iglu)");
   return group;
@@ -105,6 +115,9 @@ po::options_description training_options() {
   add("min-delta", text("0", "X"), "what counts as better");
   add("metric", text("auto", "NAME"), "accuracy, micro-f1, roc-auc, or auto: what the store names");
   add("eval-every", text("1", "N"), "evaluate every N epochs and at the last; 0: never");
+  add("inductive", text("auto", "NAME"),
+      "auto: on a store that strata-convert --inductive wrote, training sees its training graph alone, and evaluation "
+      "and prediction the full graph; off: training sees the full graph too");
   add("batch-file", path("FILE"),
       "the batches to take, JSON lines: {\"epoch\": 1, \"group\": \"layer1\", \"nodes\": [...]}");
   return group;
@@ -150,9 +163,12 @@ po::options_description output_options() {
 }
 
 po::options_description method_options() {
-  po::options_description group("Options of one method", kLineLength);
+  po::options_description group("Options of one method or model", kLineLength);
   auto add = group.add_options();
   add("batch-size", text("0", "B"), "iglu, sgc: nodes in a batch; 0: 10240");
+  add("gcnii-alpha", text("0.1", "X"), "gcnii: share of the first hidden rows in every layer's input");
+  add("gcnii-theta", text("0.5", "X"), "gcnii: share of layer l's weights beside the identity: ln(X / l + 1)");
+  add("gcnii-shared", text("on", "on|off"), "gcnii: one weight for aggregate and first rows, or off: one for each");
   add("top-batch-size", text("0", "B"), "iglu: nodes in a batch of the last layer; 0: as --batch-size");
   add("iglu-order", text("inverted", "NAME"),
       "iglu: inverted: layers step upwards, embeddings exact, their gradients from the epoch's start; backprop: "
@@ -191,15 +207,19 @@ Examples
       --layer-norm layer --epochs 50 --lr 5e-3 --lr-schedule 0:5e-3,40:1e-3 --host-memory 2GiB --codec fp16
   (the same with --explain first tells what will lie where)
 
+  IGLU's own setting for PPI-large, on a store with its features standardised:
+    strata-train --store ppi.store --run runs/ppi --method iglu --model saint --hidden 512 --optimizer adam-tf \
+      --batch-size 1024 --epochs 300 --lr-schedule 0:5e-2,4:2e-3,40:1e-3
+
   A strong, cheap baseline: a linear model on three passes of the normalised adjacency, which are kept in the store:
     strata-train --store products.store --run runs/sgc --method sgc --layers 3 --epochs 50
 
 Methods and models of this version
-               gcn    sage    mlp
-  full         yes    yes     yes
-  iglu         yes    yes     yes
+               gcn    sage    mlp    vrgcn    saint    gcnii
+  full         yes    yes     yes    yes      yes      yes
+  iglu         yes    yes     yes    yes      yes      yes
   sgc          yes
-Residuals (--residual) work with full and iglu and every model.
+Every norm (--layer-norm) works with full and iglu and every model; so do residuals (--residual), but gcnii has its own.
 
 Exit status: 0 done; 1 internal error; 2 wrong usage; 3 bad input; 4 not enough memory or disk; 5 damaged store or
 checkpoint; 130 or 143 stopped by SIGINT or SIGTERM after an epoch, with a checkpoint.

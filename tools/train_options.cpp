@@ -110,8 +110,9 @@ bool same_value(const std::string& a, const std::string& b) {
 void refuse_foreign_options(const Values& values) {
   for (const ForeignOption& option : foreign_train_options()) {
     if (same_value(values.text(option.name), option.standard)) continue;
-    values.fail(option.name, std::string("belongs to ") + option.belongs_to +
-                                 "; this version has methods full, iglu and sgc with models gcn, sage and mlp");
+    values.fail(option.name,
+                std::string("belongs to ") + option.belongs_to +
+                    "; this version has methods full, iglu and sgc with models gcn, sage, mlp, vrgcn, saint and gcnii");
   }
 }
 
@@ -168,16 +169,47 @@ Codec parse_codec_option(const Values& values, const char* name, bool& bitmap) {
   return kCodecs[choice];
 }
 
+void fill_gcnii(const Values& values, ModelOptions& model) {
+  for (const char* name : {"gcnii-alpha", "gcnii-theta", "gcnii-shared"}) {
+    if (model.kind != ModelKind::gcnii && values.given(name))
+      values.fail(name, "belongs to --model gcnii; leave it out");
+  }
+  if (model.kind == ModelKind::gcnii && values.text("input-dropout-layers") == "all") {
+    values.fail("input-dropout-layers", "model gcnii has masks on the outputs of its layers only (--dropout)");
+  }
+  model.gcnii_alpha = values.real("gcnii-alpha", 0);
+  if (model.gcnii_alpha > 1) values.fail("gcnii-alpha", "expected a number from 0 to 1");
+  model.gcnii_theta = values.real("gcnii-theta", 0);
+  model.gcnii_shared = values.choice("gcnii-shared", {"on", "off"}) == 0;
+}
+
+void fill_saint(const Values& values, ModelOptions& model) {
+  constexpr SaintCombine kCombines[] = {SaintCombine::concat, SaintCombine::sum};
+  model.saint_combine = kCombines[values.choice("saint-combine", {"concat", "sum"})];
+  model.saint_l2 = values.choice("saint-l2", {"on", "off"}) == 0;
+  if (model.kind != ModelKind::saint) {
+    for (const char* name : {"saint-combine", "saint-l2"}) {
+      if (values.given(name)) values.fail(name, "belongs to model saint");
+    }
+    return;
+  }
+  if (model.classifier == ClassifierKind::none) {
+    values.fail("classifier", "model saint ends in a linear classifier that belongs to its last layer; leave it out");
+  }
+}
+
 void fill_model(const Values& values, ModelOptions& model) {
-  constexpr ModelKind kModels[] = {ModelKind::gcn, ModelKind::sage, ModelKind::mlp};
+  constexpr ModelKind kModels[] = {ModelKind::gcn,   ModelKind::sage,  ModelKind::mlp,
+                                   ModelKind::vrgcn, ModelKind::saint, ModelKind::gcnii};
   model.kind =
-      kModels[values.choice("model", {"gcn", "sage", "mlp"}, {"saint", "vrgcn", "gat", "gcnii", "appnp", "pna"})];
+      kModels[values.choice("model", {"gcn", "sage", "mlp", "vrgcn", "saint", "gcnii"}, {"gat", "appnp", "pna"})];
+  fill_gcnii(values, model);
   model.layers = values.count("layers", 1, 1000);
   model.hidden = values.count("hidden", 1, 1u << 20);
   constexpr Activation kActivations[] = {Activation::relu, Activation::elu, Activation::gelu, Activation::tanh};
   model.activation = kActivations[values.choice("activation", {"relu", "elu", "gelu", "tanh"})];
-  constexpr NormKind kNorms[] = {NormKind::none, NormKind::layer};
-  model.norm = kNorms[values.choice("layer-norm", {"none", "layer"}, {"batch"})];
+  constexpr NormKind kNorms[] = {NormKind::automatic, NormKind::none, NormKind::layer, NormKind::batch};
+  model.norm = kNorms[values.choice("layer-norm", {"auto", "none", "layer", "batch"})];
   constexpr ClassifierKind kClassifiers[] = {ClassifierKind::automatic, ClassifierKind::none, ClassifierKind::linear};
   model.classifier = kClassifiers[values.choice("classifier", {"auto", "none", "linear"})];
   constexpr ResidualKind kResiduals[] = {ResidualKind::none, ResidualKind::add, ResidualKind::add2};
@@ -185,10 +217,11 @@ void fill_model(const Values& values, ModelOptions& model) {
   model.dropout = values.probability("dropout");
   model.input_dropout = values.probability("input-dropout");
   model.input_dropout_all = values.choice("input-dropout-layers", {"first", "all"}) == 1;
+  fill_saint(values, model);
   const std::size_t norm = values.choice("aggregation-norm", {"auto", "sym", "row"});
   if (norm == 0) return;
   if (model.kind == ModelKind::mlp) values.fail("aggregation-norm", "model mlp does not aggregate");
-  const Aggregation row = model.kind == ModelKind::gcn ? Aggregation::row_with_self : Aggregation::mean;
+  const Aggregation row = model.kind == ModelKind::sage ? Aggregation::mean : Aggregation::row_with_self;
   model.aggregation = norm == 1 ? Aggregation::sym : row;
 }
 
@@ -257,6 +290,7 @@ void fill_training(const Values& values, TrainOptions& options) {
     values.fail("patience", "needs evaluation; leave out --eval-every 0");
   }
   options.batch_file = values.text("batch-file");
+  options.inductive = values.choice("inductive", {"auto", "off"}) == 0;
 }
 
 void refuse_gpu(const Values& values) {

@@ -25,7 +25,7 @@ EpochReport FullMethod<T>::train_epoch(std::uint32_t epoch, const EpochBatches* 
   EpochReport report;
   for (std::size_t i = 0; i < steps; ++i) {
     if (session_.schedule.recording()) {
-      const Masks masks{session_.model.has_dropout(), 0, 0};
+      const Masks masks{session_.model.has_dropout(), 0, 0, true};
       static_cast<void>(step_gradients(masks, {}));
       fresh_ = 0;  // the step would have changed the parameters
       logits_are_fresh_ = false;
@@ -35,18 +35,21 @@ EpochReport FullMethod<T>::train_epoch(std::uint32_t epoch, const EpochBatches* 
       throw UsageError("--batch-file: method full takes steps of group \"all\" with every node");
     }
     const Masks masks{session_.model.has_dropout(), session_.options.seed,
-                      static_cast<std::uint32_t>(this->global_step_)};
+                      static_cast<std::uint32_t>(this->global_step_), true};
     const PassTotals totals = step_gradients(masks, observer);
     StepEvent event{epoch, ++this->global_step_, "all", 0};
     event.loss = totals.loss_sum * session_.objective.mean_scale();
     if (observer.before_step) observer.before_step(event, session_.parameters);
     session_.parameters.step(session_.options.optimizer, session_.options.optimizer.rate(epoch - 1), 0,
                              session_.parameters.groups());
+    for (std::size_t l = 0; l < session_.statistics.size(); ++l) {
+      update_running_statistics(session_.model.layers[l], session_.statistics[l], session_.parameters);
+    }
     fresh_ = 0;
     logits_are_fresh_ = false;
     if (observer.after_step) observer.after_step(event, session_.parameters);
     report.loss += event.loss / static_cast<double>(steps);
-    report.node_visits += session_.nodes();
+    report.node_visits += session_.training_nodes();
   }
   report.steps = steps;
   return report;
@@ -59,20 +62,25 @@ PassTotals FullMethod<T>::step_gradients(const Masks& masks, const StepObserver<
   const auto progress = [&](std::size_t done) {
     if (observer.progress) observer.progress(static_cast<double>(done) / static_cast<double>(2 * layers.size()));
   };
-  for (std::size_t l = masks.on ? 0 : fresh_; l < top; ++l) {
+  // Masks, and batch norm by the batch's statistics, make other rows than those of an evaluation.
+  const bool own = masks.on || session_.model.has_batch_norm();
+  for (std::size_t l = own ? 0 : fresh_; l < top; ++l) {
     rows_.aggregate(l, SweepParts::train);
     rows_.transform(l, masks, SweepParts::train);
     progress(l + 1);
   }
-  if (masks.on || fresh_ < layers.size()) rows_.aggregate(top, SweepParts::train);
+  if (own || fresh_ < layers.size()) rows_.aggregate(top, SweepParts::train);
   for (std::size_t g = 0; g < session_.parameters.groups(); ++g) session_.parameters.zero_gradients(g);
+  InitialGathering<T> initial(session_);
   RowStore alpha, above;  // at the layer's output, and at that of the layer above it
   PassTotals totals;
   for (std::size_t l = layers.size(); l-- > 0;) {
     RowStore below =
         l > 0 ? session_.make_alpha("alpha" + std::to_string(l), session_.rows(l - 1).train_rows(), layers[l].in)
               : RowStore();
-    const PassTotals pass = backward(l, masks, l == top ? nullptr : &alpha, &above, l > 0 ? &below : nullptr);
+    const PassTotals pass =
+        backward(l, masks, l == top ? nullptr : &alpha, &above, initial.next(l), l > 0 ? &below : nullptr);
+    if (l == 1) initial.clear();
     if (l == top) totals = pass;
     above = layers[l].skip == 2 ? std::move(alpha) : RowStore();  // needed once more, past the layer below
     alpha = std::move(below);
@@ -85,12 +93,14 @@ PassTotals FullMethod<T>::step_gradients(const Masks& masks, const StepObserver<
 // layer skips over this one.
 template <class T>
 PassTotals FullMethod<T>::backward(std::size_t layer, const Masks& masks, const RowStore* alpha, const RowStore* above,
-                                   RowStore* below) {
+                                   const InitialGradient& initial, RowStore* below) {
   BackwardPass<T> pass;
   pass.layer = layer;
   pass.inputs = rows_.inputs(layer);
   pass.masks = masks;
   pass.alpha = alpha;
+  pass.initial = initial;
+  pass.statistics_known = alpha != nullptr;  // of the forward
   if (session_.model.layers[layer].skipped_over) {
     const bool same = &session_.rows(layer + 1) == &session_.rows(layer);
     pass.above = same ? RowSource(*above) : RowSource(*above, session_.rows(layer + 1), nullptr);

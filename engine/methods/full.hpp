@@ -23,7 +23,7 @@ class FullMethod final : public Method<T> {
   [[nodiscard]] static bool keeps_outputs(const Session<T>& session);
   PassTotals step_gradients(const Masks& masks, const StepObserver<T>& observer);
   PassTotals backward(std::size_t layer, const Masks& masks, const RowStore* alpha, const RowStore* above,
-                      RowStore* below);
+                      const InitialGradient& initial, RowStore* below);
 
   Session<T>& session_;
   ForwardRows<T> rows_;

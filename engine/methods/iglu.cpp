@@ -9,7 +9,7 @@ namespace strata {
 
 template <class T>
 IgluMethod<T>::IgluMethod(Session<T>& session)
-    : session_(session), rows_(session, session.sets, false), steps_(session) {
+    : session_(session), rows_(session, session.sets, false), steps_(session), initial_(session) {
   for (std::size_t l = 0; l < top(); ++l) {
     alpha_.push_back(
         session.make_alpha("alpha" + std::to_string(l + 1), session.rows(l).train_rows(), session.model.layers[l].out));
@@ -67,7 +67,9 @@ void IgluMethod<T>::refresh_alpha_below(std::size_t l) {
     const bool same = &session_.rows(l + 1) == &session_.rows(l);
     pass.above = same ? RowSource(alpha_[l + 1]) : RowSource(alpha_[l + 1], session_.rows(l + 1), nullptr);
   }
+  pass.initial = initial_.next(l);
   backward_to_inputs(session_, pass, nullptr, &alpha_[l - 1]);
+  if (l == 1) initial_.clear();
 }
 
 template <class T>

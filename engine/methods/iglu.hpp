@@ -12,7 +12,8 @@
 //
 // --iglu-refresh: 1, one refresh an epoch; 0.5, one in every odd epoch; 2, every layer's batches cut in halves (the
 // first the longer), each half behind its own refresh. Sweeps are free of dropout. alpha is at the scale of the *sum*
-// loss. Residuals: alpha^{k-1} collects the path through layer k, its root term, and the residual past it (Lemma 3).
+// loss. Residuals: alpha^{k-1} collects the path through layer k, its root term, and the residual past it (Lemma 3);
+// alpha^1 of gcnii what every layer leaves on the way down (initial_gradient.hpp).
 #pragma once
 
 #include <vector>
@@ -61,6 +62,7 @@ class IgluMethod final : public Method<T> {
   ForwardRows<T> rows_;
   LayerSteps<T> steps_;
   std::vector<RowStore> alpha_;  // by layer index, gradient at that layer's output; the top has none
+  InitialGathering<T> initial_;  // on the way down; in the backprop order between the steps
   Fresh fresh_ = Fresh::nothing;
   bool eval_is_fresh_ = false;  // the rows of evaluation, as far as fresh_ says
   bool refreshed_ = false;      // alpha (inverted) or X (backprop) was refreshed since prepare()

@@ -71,7 +71,7 @@ void LayerSteps<T>::run(std::size_t layer, const LayerInputs& inputs, const RowS
     pass.layer = layer;
     pass.inputs = inputs;
     pass.alpha = alpha;
-    pass.masks = {session_.model.has_dropout(), session_.options.seed, static_cast<std::uint32_t>(global_step)};
+    pass.masks = {session_.model.has_dropout(), session_.options.seed, static_cast<std::uint32_t>(global_step), true};
     pass.rows = &rows;
     pass.scan = scan.ahead();
     pass.parameters = true;
@@ -82,6 +82,7 @@ void LayerSteps<T>::run(std::size_t layer, const LayerInputs& inputs, const RowS
     if (observer_->before_step) observer_->before_step(event, session_.parameters);
     session_.parameters.step(session_.options.optimizer, session_.options.optimizer.rate(epoch_ - 1), group, group + 1,
                              gradient_scale(layer, rows.size()));
+    update_running_statistics(session_.model.layers[layer], session_.statistics[layer], session_.parameters);
     if (observer_->after_step) observer_->after_step(event, session_.parameters);
     ++report_.steps;
     report_.node_visits += rows.size();

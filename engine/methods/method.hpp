@@ -72,6 +72,7 @@ class Method {
   std::uint64_t global_step_ = 0;
 };
 
+// What options.method names; for an inductive session evaluated on the full graph (inductive.hpp).
 template <class T>
 [[nodiscard]] std::unique_ptr<Method<T>> make_method(Session<T>& session);
 

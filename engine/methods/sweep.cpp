@@ -17,15 +17,19 @@ std::vector<RowPart> list_of(SweepParts parts) {
 }  // namespace
 
 template <class T>
-ForwardRows<T>::ForwardRows(Session<T>& session, const ActiveSets& sets, bool keep_hidden)
-    : session_(session), sets_(sets), keep_hidden_(keep_hidden) {
+ForwardRows<T>::ForwardRows(Session<T>& session, const ActiveSets& sets, bool keep_hidden, GraphUse use)
+    : session_(session),
+      sets_(sets),
+      keep_hidden_(keep_hidden),
+      use_(use),
+      suffix_(session.inductive && use == GraphUse::evaluation ? " of the full graph" : "") {
   const auto& layers = session.model.layers;
   for (std::size_t l = 0; l < layers.size(); ++l) {
     const std::string number = std::to_string(l + 1);
     Parts z, x;
     for (const RowPart part : list_of(SweepParts::all)) {
       const std::size_t rows = map(l).part(part).size();
-      const std::string name = part == RowPart::train ? number : number + " to evaluate";
+      const std::string name = (part == RowPart::train ? number : number + " to evaluate") + suffix_;
       const bool drops = part == RowPart::train && session.options.method == MethodKind::full;
       if (part == RowPart::eval && rows == 0) continue;
       has_eval_rows_ = has_eval_rows_ || part == RowPart::eval;
@@ -66,20 +70,22 @@ LayerInputs ForwardRows<T>::inputs(std::size_t layer, RowPart part) const {
   } else if (layer > 0) {
     inputs.z = z_[layer].part(part);
   } else {
-    inputs.z =
-        map(0).is_identity() ? RowSource(session_.aggregate) : RowSource(session_.aggregate, sets_.inputs(1), nullptr);
+    const RowStore& aggregate = session_.aggregate_for(use_);
+    inputs.z = map(0).is_identity() ? RowSource(aggregate) : RowSource(aggregate, sets_.inputs(1), nullptr);
   }
   if (spec.has_root()) inputs.root = input_rows(layer, 1, part);
   if (spec.skip > 0) inputs.skip = input_rows(layer, spec.skip, part);
+  if (spec.initial) inputs.initial = input_rows(layer, layer, part);
   return inputs;
 }
 
-// A root term, a residual, a layer without aggregation and one that transforms first read X row by row.
+// A root term, a residual, an initial residual (of X^1), a layer without aggregation and one that transforms first read
+// X row by row.
 template <class T>
 bool ForwardRows<T>::stores_x(std::size_t layer) const {
   if (keep_hidden_ || layer + 1 == x_.size()) return true;
   const LayerSpec& next = session_.model.layers[layer + 1];
-  if (next.skip == 1 || next.skipped_over) return true;
+  if (next.skip == 1 || next.skipped_over || (layer == 0 && next.initial)) return true;
   return !next.aggregates() || next.has_root() || next.transform_first;
 }
 
@@ -95,7 +101,7 @@ std::unique_ptr<ExternalSpmm<T>> ForwardRows<T>::make_product(std::size_t layer,
   return std::make_unique<ExternalSpmm<T>>(
       session_, std::to_string(layer + 1), false,
       RowShape{all ? from.all_rows() : from.train_rows(), cols, session_.options.codec},
-      ProductRows{&from, &map(layer), {RowPart::train, !all, true}}, std::move(outputs));
+      ProductRows{&from, &map(layer), {RowPart::train, !all, true}}, std::move(outputs), &session_.graph_for(use_));
 }
 
 template <class T>
@@ -142,7 +148,7 @@ void ForwardRows<T>::aggregate_projected(std::size_t layer, SweepParts parts) {
     RowStore& own = u[0].part(part);
     if (product->taken_panels() < panel_count(cols)) {
       const char* suffix = part == RowPart::train ? "" : " to evaluate";
-      own = session_.make_rows("U" + std::to_string(layer + 1) + suffix, x.shape().rows, cols);
+      own = session_.make_rows("U" + std::to_string(layer + 1) + suffix + suffix_, x.shape().rows, cols);
     }
     const std::size_t first = map(layer - 1).first_row(part);
     project_forward(session_, layer, x, RowSink<T>{own ? &own : nullptr, product.get(), false, first});

@@ -16,8 +16,9 @@ enum class SweepParts : std::uint8_t { train, all };
 template <class T>
 class ForwardRows {
  public:
-  // keep_hidden: X of every layer is wanted as it is, not only to be aggregated. sets must outlive this.
-  ForwardRows(Session<T>& session, const ActiveSets& sets, bool keep_hidden);
+  // keep_hidden: X of every layer is wanted as it is, not only to be aggregated. sets must outlive this. use: over
+  // which of the session's graphs.
+  ForwardRows(Session<T>& session, const ActiveSets& sets, bool keep_hidden, GraphUse use = GraphUse::training);
 
   // X^k of layer index l from its inputs; masks are for the train part. Where nobody but the next layer's aggregation
   // wants X, its columns go straight into that product's memory: aggregate(l + 1) of the same parts must come next.
@@ -51,6 +52,8 @@ class ForwardRows {
   Session<T>& session_;
   const ActiveSets& sets_;
   bool keep_hidden_, has_eval_rows_ = false;
+  GraphUse use_;
+  std::string suffix_;                        // of the row stores' names: no two of a session may have the same
   std::vector<Parts> x_;                      // by layer index; the last one holds the logits
   std::vector<Parts> z_;                      // none for layer 0 and for layers that do not aggregate
   std::unique_ptr<ExternalSpmm<T>> product_;  // of the next layer, which holds columns of the last X already

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/model.hpp"
 #include "kernels/activation.hpp"
 #include "kernels/row_codec.hpp"
 #include "storage/checksum.hpp"
@@ -35,13 +36,22 @@ void add_model(const ModelOptions& model, Settings& settings) {
   settings["layers"] = std::to_string(model.layers);
   settings["hidden"] = std::to_string(model.hidden);
   settings["activation"] = activation_name(model.activation);
-  settings["layer-norm"] = norm_name(model.norm);
+  settings["layer-norm"] = norm_name(norm_of(model));
   settings["aggregation-norm"] = aggregation_norm_name(model.aggregation);
   settings["classifier"] = classifier_name(model.classifier);
   settings["residual"] = residual_name(model.residual);
   settings["dropout"] = number(model.dropout);
   settings["input-dropout"] = number(model.input_dropout);
   settings["input-dropout-layers"] = model.input_dropout_all ? "all" : "first";
+  if (model.kind == ModelKind::gcnii) {
+    settings["gcnii-alpha"] = number(model.gcnii_alpha);
+    settings["gcnii-theta"] = number(model.gcnii_theta);
+    settings["gcnii-shared"] = on_off(model.gcnii_shared);
+  }
+  if (model.kind == ModelKind::saint) {
+    settings["saint-combine"] = model.saint_combine == SaintCombine::sum ? "sum" : "concat";
+    settings["saint-l2"] = on_off(model.saint_l2);
+  }
 }
 
 void add_optimizer(const OptimizerOptions& optimizer, Settings& settings) {
@@ -70,6 +80,7 @@ Settings deciding_options(const TrainOptions& options) {
   settings["patience"] = std::to_string(options.patience);
   settings["min-delta"] = number(options.min_delta);
   settings["eval-every"] = std::to_string(options.eval_every);
+  if (!options.inductive) settings["inductive"] = "off";
   return settings;
 }
 
@@ -98,11 +109,22 @@ const char* model_name(ModelKind kind) {
     case ModelKind::gcn: return "gcn";
     case ModelKind::sage: return "sage";
     case ModelKind::mlp: return "mlp";
+    case ModelKind::gcnii: return "gcnii";
+    case ModelKind::vrgcn: return "vrgcn";
+    case ModelKind::saint: return "saint";
   }
   return "";
 }
 
-const char* norm_name(NormKind kind) { return kind == NormKind::layer ? "layer" : "none"; }
+const char* norm_name(NormKind kind) {
+  switch (kind) {
+    case NormKind::automatic: return "auto";
+    case NormKind::none: return "none";
+    case NormKind::layer: return "layer";
+    case NormKind::batch: return "batch";
+  }
+  return "";
+}
 
 const char* classifier_name(ClassifierKind kind) {
   switch (kind) {
@@ -193,6 +215,7 @@ Settings all_settings(const TrainOptions& options) {
   Settings settings = deciding_options(options);
   settings["codec"] = row_codec_name(options.codec, options.bitmap);
   settings["alpha-codec"] = row_codec_name(options.alpha_codec, options.alpha_bitmap);
+  settings["inductive"] = options.inductive ? "auto" : "off";
   settings["store"] = options.store.string();
   settings["run"] = options.run.string();
   settings["cache-dir"] = options.cache_dir.string();

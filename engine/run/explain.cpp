@@ -25,10 +25,10 @@ class Table {
 };
 
 void add_row_stores(std::string& text, const TrainOptions& options, const StoreInfo& store, const Model& model) {
-  fmt::format_to(std::back_inserter(text), "  {:<16}{:>14}{:>9}{:>7}{:>14}\n", "row store", "rows", "columns", "codec",
+  fmt::format_to(std::back_inserter(text), "  {:<26}{:>14}{:>9}{:>7}{:>14}\n", "row store", "rows", "columns", "codec",
                  "bytes");
   for (const PlannedStore& rows : plan_stores(options, store, model)) {
-    fmt::format_to(std::back_inserter(text), "  {:<16}{:>14}{:>9}{:>7}{:>14}\n", rows.name, rows.shape.rows,
+    fmt::format_to(std::back_inserter(text), "  {:<26}{:>14}{:>9}{:>7}{:>14}\n", rows.name, rows.shape.rows,
                    rows.shape.cols, row_codec_name(rows.shape.codec, rows.bitmap),
                    format_bytes(rows.shape.total_slot_bytes()));
   }
@@ -51,6 +51,12 @@ std::string explain(const TrainOptions& options, const StoreInfo& store, const M
       fmt::format("store {}: {} nodes, {} edges, {} features, {} classes; method {}, model {}, {} threads\n\n",
                   store.name, store.nodes, store.edges, store.feature_dim, store.classes, method_name(options.method),
                   model_name(options.model.kind), plan.threads);
+  if (trains_inductively(options, store, model)) {
+    text.insert(
+        text.size() - 1,
+        fmt::format("inductive: training on the training graph ({} nodes, {} edges), evaluation on the full one\n",
+                    store.train_graph.nodes, store.train_graph.edges));
+  }
   add_row_stores(text, options, store, model);
   text += "\nmemory\n";
   Table table(text);

@@ -57,10 +57,24 @@ std::string describe_ways(const SchedulePlan& plan) {
   return text;
 }
 
+std::string active_rows(const Session<float>& session) {
+  if (!session.inductive) {
+    return "active rows (what training touches; evaluation adds its own)\n" + describe(session.sets);
+  }
+  const TrainGraphInfo& graph = session.store.info().train_graph;
+  return fmt::format(
+             "inductive: training sees the training graph alone, {} nodes and {} edges\n"
+             "active rows of training\n",
+             graph.nodes, graph.edges) +
+         describe(session.sets) + "active rows of evaluation, over the full graph with the same weights\n" +
+         describe(session.full->sets);
+}
+
 }  // namespace
 
-std::string explain_schedule(const SchedulePlan& plan, const ActiveSets& sets, bool fits) {
-  std::string text = "active rows (what training touches; evaluation adds its own)\n" + describe(sets) + "\n";
+std::string explain_schedule(const SchedulePlan& plan, const Session<float>& session) {
+  const bool fits = session.plan.fits;
+  std::string text = active_rows(session) + "\n";
   text += fmt::format(
       "the way: products hold up to {} in memory, the edges {}, up to {} of blocks stay by plan\n"
       "what products hold, and the best that it comes to (--product-way; * is taken)\n",

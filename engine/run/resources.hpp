@@ -30,6 +30,6 @@ void check_disk(const TrainOptions& options, const RunPlan& plan);
                                   const RunPlan& plan);
 
 // The passes, what each moves, and how long it will take.
-[[nodiscard]] std::string explain_schedule(const SchedulePlan& plan, const ActiveSets& sets, bool fits);
+[[nodiscard]] std::string explain_schedule(const SchedulePlan& plan, const Session<float>& session);
 
 }  // namespace strata

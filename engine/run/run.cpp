@@ -85,7 +85,7 @@ void explain_passes(const TrainOptions& options, const Store& store) {
         static_cast<void>(scope.begin());
       },
       calibration);
-  std::fputs(("\n" + explain_schedule(schedule, session.sets, session.plan.fits)).c_str(), stdout);
+  std::fputs(("\n" + explain_schedule(schedule, session)).c_str(), stdout);
 }
 
 }  // namespace

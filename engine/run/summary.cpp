@@ -38,11 +38,16 @@ Json kept_epoch(const RunState& state) {
 
 Json json_of(const Store& store) {
   const std::string& manifest = store.manifest_text();
-  return {{"path", store.path().string()},
-          {"name", store.info().name},
-          {"nodes", store.info().nodes},
-          {"edges", store.info().edges},
-          {"manifest_checksum", checksum_text(checksum(std::as_bytes(std::span(manifest))))}};
+  const TrainGraphInfo& train = store.info().train_graph;
+  Json json = {{"path", store.path().string()},
+               {"name", store.info().name},
+               {"nodes", store.info().nodes},
+               {"edges", store.info().edges},
+               {"manifest_checksum", checksum_text(checksum(std::as_bytes(std::span(manifest))))}};
+  if (train.present) {
+    json["train_graph"] = {{"origin", train.origin}, {"nodes", train.nodes}, {"edges", train.edges}};
+  }
+  return json;
 }
 
 Json libraries() {
@@ -119,6 +124,7 @@ std::string summary_text(const TrainOptions& options, const Store& store, const 
   json["device"] = device_description();
   json["libraries"] = libraries();
   json["store"] = json_of(store);
+  json["inductive"] = measured.inductive;
   json["metric"] = metric;
   json["best"] = kept_epoch(state);
   json["best_by"] = state.best.known ? "validation metric" : "last epoch";

@@ -32,6 +32,7 @@ struct Measured {
   TierCounters io;                   // of this process
   std::uint64_t parameters = 0;      // values in the model
   std::uint64_t predicted_rows = 0, embedded_rows = 0;
+  bool inductive = false;
   const SchedulePlan* schedule = nullptr;
   std::vector<MeasuredPass> passes;
 };

@@ -46,11 +46,12 @@ std::vector<MeasuredPass> measured_passes(const SchedulePlan& plan, const Schedu
 namespace {
 
 // What an epoch will take, said before the first.
-std::string plan_line(const SchedulePlan& plan) {
+std::string plan_line(const SchedulePlan& plan, bool inductive) {
   const PassTraffic traffic = plan.traffic(plan.epoch);
-  return fmt::format("plan: {:.2f} s an epoch, {} read and {} written; {:.1f} s and {} before the first",
-                     plan.seconds(plan.epoch) / plan.period, format_bytes(traffic.read / plan.period),
-                     format_bytes(traffic.written / plan.period), plan.seconds(plan.preparation),
+  return fmt::format("plan{}: {:.2f} s an epoch, {} read and {} written; {:.1f} s and {} before the first",
+                     inductive ? " (inductive)" : "", plan.seconds(plan.epoch) / plan.period,
+                     format_bytes(traffic.read / plan.period), format_bytes(traffic.written / plan.period),
+                     plan.seconds(plan.preparation),
                      format_bytes(plan.traffic(plan.preparation).read + plan.traffic(plan.preparation).written));
 }
 
@@ -130,9 +131,9 @@ void TrainingRun::restore(const Checkpoint& checkpoint) {
 int TrainingRun::run() {
   if (options_.verbose) {
     display_.note(explain(options_, store_.info(), session_->model, plan_));
-    display_.note(explain_schedule(schedule_plan_, session_->sets, session_->plan.fits));
+    display_.note(explain_schedule(schedule_plan_, *session_));
   }
-  display_.note(plan_line(schedule_plan_));
+  display_.note(plan_line(schedule_plan_, session_->inductive));
   metrics_ = std::make_unique<MetricsLog>(directory_.metrics(), state_.epoch);
   if (fs::exists(directory_.summary())) fs::remove(directory_.summary());  // of a shorter run that goes on now
   if (options_.save_steps > 0 && state_.global_step == 0) save_step(0);
@@ -343,6 +344,7 @@ void TrainingRun::export_outputs() {
 TierCounters TrainingRun::counters() const {
   TierCounters sum = session_->buffers.counters();
   sum.bytes_read += session_->graph.bytes_read();
+  if (session_->full != nullptr) sum.bytes_read += session_->full->graph.bytes_read();
   return sum;
 }
 
@@ -358,6 +360,7 @@ Measured TrainingRun::measured() const {
   result.predicted_rows = predicted_rows_;
   result.embedded_rows = embedded_rows_;
   result.schedule = &schedule_plan_;
+  result.inductive = session_->inductive;
   result.passes = measured_passes(schedule_plan_, session_->schedule);
   return result;
 }

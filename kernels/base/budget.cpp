@@ -80,6 +80,27 @@ void MemoryBudget::give_back(std::uint64_t bytes) {
   used_ -= bytes;
 }
 
+namespace {
+
+constexpr std::size_t kHugePage = std::size_t{2} << 20;
+
+std::byte* map_pages(std::size_t length) {
+  void* memory = ::mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return memory == MAP_FAILED ? nullptr : static_cast<std::byte*>(memory);
+}
+
+// Beginning with a huge page: what is mapped too much goes back untouched.
+std::byte* map_huge(std::size_t length) {
+  std::byte* const memory = map_pages(length + kHugePage);
+  if (memory == nullptr) return nullptr;
+  const std::size_t before = (kHugePage - reinterpret_cast<std::uintptr_t>(memory) % kHugePage) % kHugePage;
+  if (before > 0) ::munmap(memory, before);
+  ::munmap(memory + before + length, kHugePage - before);
+  return memory + before;
+}
+
+}  // namespace
+
 Buffer::Buffer(MemoryBudget& budget, std::size_t bytes, const std::string& what, bool huge_pages)
     : reservation_(budget.reserve(round_up(bytes, kBlockAlignment), what)), size_(bytes) {
   map(huge_pages);
@@ -93,14 +114,14 @@ Buffer::Buffer(Reservation reservation, std::size_t bytes) : reservation_(std::m
 void Buffer::map(bool huge_pages) {
   if (size_ == 0) return;
   const std::size_t length = round_up(size_, kBlockAlignment);
-  void* memory = ::mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) {
+  std::byte* const memory = huge_pages && length >= kHugePage ? map_huge(length) : map_pages(length);
+  if (memory == nullptr) {
     size_ = 0;
     throw_system_error(ENOMEM, "memory", "map " + format_bytes(length));
   }
   // Whole huge pages only inside the mapping, so the resident set cannot exceed the reservation.
   ::madvise(memory, length, huge_pages ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
-  data_ = static_cast<std::byte*>(memory);
+  data_ = memory;
 }
 
 Buffer::Buffer(Buffer&& other) noexcept

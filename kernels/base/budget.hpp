@@ -91,13 +91,16 @@ class Buffer {
   std::size_t size_ = 0;
 };
 
-// A fixed-size typed array charged to a budget, zero-filled.
+// A fixed-size typed array charged to a budget, zero-filled. Large ones lie in huge pages: most are looked up at
+// random.
 template <class T>
 class Array {
  public:
   Array() = default;
   Array(MemoryBudget& budget, std::size_t count, const std::string& what)
-      : buffer_(budget, count * sizeof(T), what), count_(count) {}
+      : Array(Buffer(budget, count * sizeof(T), what, true), count) {}
+  // In memory of at least count * sizeof(T) bytes.
+  Array(Buffer buffer, std::size_t count) : buffer_(std::move(buffer)), count_(count) {}
   [[nodiscard]] T* data() const { return reinterpret_cast<T*>(buffer_.data()); }
   Array(Array&& other) noexcept : buffer_(std::move(other.buffer_)), count_(std::exchange(other.count_, 0)) {}
   Array& operator=(Array&& other) noexcept {
@@ -111,6 +114,13 @@ class Array {
   [[nodiscard]] T* begin() const { return data(); }
   [[nodiscard]] T* end() const { return data() + count_; }
   [[nodiscard]] std::span<T> span() const { return {data(), count_}; }
+
+ protected:
+  // Leaves an empty array.
+  [[nodiscard]] Buffer take_buffer() {
+    count_ = 0;
+    return std::move(buffer_);
+  }
 
  private:
   Buffer buffer_;

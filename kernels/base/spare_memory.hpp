@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <mutex>
-#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -34,7 +33,7 @@ class SpareMemory {
       }
     }
     small.release();
-    return {budget, bytes, what};
+    return {budget, bytes, what, true};
   }
   void give(Buffer memory) {
     if (memory.empty()) return;
@@ -47,43 +46,31 @@ class SpareMemory {
   std::vector<Buffer> spares_;
 };
 
-// A fixed-size array of undefined content. spares: where its memory comes from and goes back to; null: the system.
+// An array whose memory comes from `spares` and goes back there; null: as any other's.
 template <class T>
-class SpareArray {
+class SpareArray : public Array<T> {
  public:
   SpareArray() = default;
   SpareArray(MemoryBudget& budget, std::size_t count, const std::string& what, SpareMemory* spares)
-      : spares_(spares),
-        buffer_(spares != nullptr ? spares->take(budget, count * sizeof(T), what)
-                                  : Buffer(budget, count * sizeof(T), what)),
-        count_(count) {}
-  SpareArray(SpareArray&& other) noexcept
-      : spares_(other.spares_), buffer_(std::move(other.buffer_)), count_(std::exchange(other.count_, 0)) {}
+      : Array<T>(spares != nullptr ? spares->take(budget, count * sizeof(T), what)
+                                   : Buffer(budget, count * sizeof(T), what, true),
+                 count),
+        spares_(spares) {}
+  SpareArray(SpareArray&& other) noexcept = default;
   SpareArray& operator=(SpareArray&& other) noexcept {
     if (this == &other) return *this;
     give_back();
+    Array<T>::operator=(std::move(other));
     spares_ = other.spares_;
-    buffer_ = std::move(other.buffer_);
-    count_ = std::exchange(other.count_, 0);
     return *this;
   }
   ~SpareArray() { give_back(); }
 
-  [[nodiscard]] T* data() const { return reinterpret_cast<T*>(buffer_.data()); }
-  [[nodiscard]] std::size_t size() const { return count_; }
-  [[nodiscard]] bool empty() const { return count_ == 0; }
-  T& operator[](std::size_t i) const { return data()[i]; }
-  [[nodiscard]] T* begin() const { return data(); }
-  [[nodiscard]] T* end() const { return data() + count_; }
-  [[nodiscard]] std::span<T> span() const { return {data(), count_}; }
-
  private:
   void give_back() {
-    if (spares_ != nullptr) spares_->give(std::move(buffer_));
+    if (spares_ != nullptr) spares_->give(this->take_buffer());
   }
   SpareMemory* spares_ = nullptr;
-  Buffer buffer_;
-  std::size_t count_ = 0;
 };
 
 }  // namespace strata

@@ -60,9 +60,10 @@ std::uint64_t estimate_store(const ImportOptions& options, const SourceFacts& fa
   const std::uint64_t directions = plan.symmetric || !options.reverse ? 1 : 2;
   const std::uint64_t halo =
       std::min(plan.entries, facts.nodes * std::min<std::uint64_t>(plan.shards, 8)) * sizeof(NodeId);
-  return directions * (adjacency_bytes(facts.nodes, plan.entries, facts.weighted) + halo) +
+  const std::uint64_t graphs = options.inductive ? 2 : 1;  // the training graph is no larger than the full one
+  return graphs * directions * (adjacency_bytes(facts.nodes, plan.entries, facts.weighted) + halo) +
          facts.nodes * encoded_row_bytes(options.feature_codec, facts.feature_dim) + 20 * facts.nodes +
-         (directions * plan.shards * 6 + 16) * kBlockAlignment;
+         (graphs * directions * plan.shards * 6 + 16) * kBlockAlignment;
 }
 
 // The least memory for this way of ordering: every node array, and one shard of average size, thrice for hubs.
@@ -86,6 +87,10 @@ void check_options(const ImportOptions& options, const SourceFacts& facts) {
     throw UsageError("--feature-norm standard: " + facts.name +
                      " has no split, so there are no training rows; try --split random");
   }
+  if (options.inductive && facts.split.empty()) {
+    throw UsageError("--inductive: " + facts.name +
+                     " has no split, so there are no training nodes; try --split random");
+  }
 }
 
 }  // namespace
@@ -103,6 +108,7 @@ ConversionPlan plan_conversion(const ImportOptions& options, const SourceFacts& 
                      ": a shard has at least 1024 nodes, so this graph has at most " + std::to_string(chunks));
   }
   plan.node_bytes = bytes_per_node(facts) * facts.nodes + facts.held_bytes;
+  if (options.inductive) plan.node_bytes += divide_up(facts.nodes, 8);
   plan.spool_bytes = facts.edges * EdgeSpool::edge_bytes(facts.weighted);
   const std::uint64_t fixed = plan.node_bytes + kWorkspace;
   const std::uint64_t free = options.memory > fixed ? options.memory - fixed : 0;
@@ -146,6 +152,12 @@ std::string explain(const ImportOptions& options, const SourceFacts& facts, cons
                        : number(facts.feature_dim) + " columns, " + codec_name(options.feature_codec) +
                              ", normalisation " + feature_norm_name(options.feature_norm));
   line("split", facts.split.empty() ? "none" : facts.split);
+  if (options.inductive) {
+    line("training",
+         facts.train_graph_place.empty()
+             ? std::string("the edges between nodes of split train, beside the full graph")
+             : number(facts.train_edges) + " edges of the source's own training graph, beside the full one");
+  }
   line("order", std::string(partitioner_name(plan.partitioner)) + " (" + plan.partitioner_reason + ")");
   line("shards", number(plan.shards) + (plan.symmetric    ? ""
                                         : options.reverse ? ", and as many of the reverse unless the graph is symmetric"

@@ -42,6 +42,8 @@ class Conversion {
       graph.read();
       graph.order();
       graph.write(writer_);
+      if (options_.inductive) graph.write_train_graph(writer_, training_nodes("--inductive"));
+      graph.release_edges();
       write_node_data(graph.node_order());
       write_features(graph.node_order());
     }
@@ -60,7 +62,7 @@ class Conversion {
   MatrixView<float> cleaned(const Array<float>& scratch, std::uint64_t first_row, MatrixView<const float> rows);
   [[nodiscard]] std::optional<ColumnStatistics> column_statistics(const Array<float>& scratch);
   void sample_compression(const fs::path& row_file);
-  [[nodiscard]] std::span<const NodeId> training_nodes() const;
+  [[nodiscard]] std::span<const NodeId> training_nodes(const char* option) const;
   void checksum_sources();
   void finish();
 
@@ -102,6 +104,7 @@ void Conversion::read_labels() {
   report_.class_names = labels_.class_names;
   report_.notes = facts_.notes;
   for (const std::string& note : facts_.notes) stages_.hint(note);
+  if (options_.inductive) static_cast<void>(training_nodes("--inductive"));  // before the graph is read
   report_.labelled = labels_.labelled_nodes;
   report_.unlabelled = facts_.nodes - labels_.labelled_nodes;
   if (labels_.task == Task::none) stages_.hint("no node has a label: the store can be used for inference only");
@@ -154,11 +157,11 @@ void Conversion::write_node_data(const NodeOrder& order) {
   stages_.end();
 }
 
-std::span<const NodeId> Conversion::training_nodes() const {
+std::span<const NodeId> Conversion::training_nodes(const char* option) const {
   for (const ImportedSplit& split : splits_) {
     if (split.name == "train" && !split.nodes.empty()) return split.nodes;
   }
-  throw InputError(facts_.name, "", "has no training nodes, which --feature-norm standard needs");
+  throw InputError(facts_.name, "", std::string("has no training nodes, which ") + option + " needs");
 }
 
 void Conversion::clean_features(std::uint64_t first_row, MatrixView<float> rows) {
@@ -189,7 +192,7 @@ MatrixView<float> Conversion::cleaned(const Array<float>& scratch, std::uint64_t
 std::optional<ColumnStatistics> Conversion::column_statistics(const Array<float>& scratch) {
   if (options_.feature_norm != FeatureNorm::standard) return std::nullopt;
   stages_.begin("column statistics", facts_.nodes, Stages::Unit::items);
-  ColumnStatistics statistics(facts_.feature_dim, training_nodes());
+  ColumnStatistics statistics(facts_.feature_dim, training_nodes("--feature-norm standard"));
   source_.read_features(budget_, [&](std::uint64_t first_row, MatrixView<const float> rows) {
     statistics.add(first_row, cleaned(scratch, first_row, rows));
     stages_.advance(rows.rows);
@@ -281,6 +284,7 @@ ConvertReport convert(GraphSource& source, const ImportOptions& options, Convert
 }
 
 Array<std::uint64_t> GraphSource::external_ids(MemoryBudget&) { return {}; }
+void GraphSource::read_train_edges(MemoryBudget&, const EdgeSink&) {}
 
 std::unique_ptr<GraphSource> open_source(const ImportOptions& options) {
   switch (options.from) {

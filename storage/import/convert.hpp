@@ -48,6 +48,13 @@ struct ConvertReport {
   std::uint64_t cut_entries = 0;
   std::uint64_t feature_bytes = 0;
   double sampled_compression = 1;  // of uncompressed features: what zstd would leave of them
+  struct TrainGraph {
+    std::string origin;  // empty: none; else as TrainGraphInfo has it
+    std::uint64_t nodes = 0;
+    std::uint64_t edges = 0;       // directed entries of the store
+    std::uint64_t duplicates = 0;  // as above, of its edges
+    bool undirected = false;
+  } train_graph;
   std::uint64_t peak_budget = 0;
   std::vector<std::string> class_names;  // where the source names its classes
   std::vector<std::string> notes;

@@ -23,6 +23,7 @@ Json options_json(const ImportOptions& o, const SourceFacts& facts) {
                {"feature_norm", feature_norm_name(o.feature_norm)},
                {"edge_features", o.edge_feature_means ? "mean" : "none"},
                {"split", facts.split},
+               {"inductive", o.inductive},
                {"seed", o.seed}};
   if (facts.random_split) json["split_fractions"] = o.split_fractions;
   if (o.from != SourceKind::synthetic) return json;
@@ -58,6 +59,13 @@ std::string report_json(const ConvertReport& report, const ImportOptions& option
                {"nan_features", report.nan_features},
                {"shards", report.shards},
                {"partitioner", report.partitioner}};
+  if (!report.train_graph.origin.empty()) {
+    json["train_graph"] = {{"origin", report.train_graph.origin},
+                           {"nodes", report.train_graph.nodes},
+                           {"edges_out", report.train_graph.edges},
+                           {"duplicates", report.train_graph.duplicates},
+                           {"undirected", report.train_graph.undirected}};
+  }
   if (!report.class_names.empty()) json["class_names"] = report.class_names;
   if (!report.notes.empty()) json["notes"] = report.notes;
   if (report.parts != 0) {

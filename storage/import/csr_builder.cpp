@@ -35,6 +35,7 @@ class Scatter {
 
  private:
   void place(const EdgePair& pair, float weight) {
+    if (!joins(request_.only, pair)) return;
     const NodeId source = new_of_.empty() ? pair.source : new_of_[pair.source];
     const NodeId target = new_of_.empty() ? pair.target : new_of_[pair.target];
     if (request_.rows != Rows::by_source) put(target, source, weight);

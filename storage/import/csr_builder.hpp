@@ -25,7 +25,13 @@ struct CsrRequest {
   NodeId count = 0;
   bool keep_duplicates = false;
   bool skip_self_loops = false;
+  std::span<const std::uint64_t> only{};  // original nodes as bits: edges between them alone; empty: all
 };
+
+[[nodiscard]] inline bool joins(std::span<const std::uint64_t> nodes, const EdgePair& edge) {
+  const auto has = [nodes](NodeId id) { return (nodes[id / 64] >> (id % 64) & 1) != 0; };
+  return nodes.empty() || (has(edge.source) && has(edge.target));
+}
 
 // Rows [first, first + count) in new ids; columns are new ids, ascending within a row.
 struct CsrRange {
@@ -40,7 +46,8 @@ struct CsrRange {
 };
 
 // new_of[original] and original_of[new] may both be empty: the identity. raw_degrees[original]: entries of the row
-// before repeats are removed. Of repeated weighted edges the first in source order stays.
+// before repeats are removed (of those that request.only leaves). Of repeated weighted edges the first in source order
+// stays.
 [[nodiscard]] CsrRange build_csr(const EdgeSpool& spool, const CsrRequest& request, std::span<const NodeId> new_of,
                                  std::span<const NodeId> original_of, std::span<const std::uint32_t> raw_degrees,
                                  MemoryBudget& budget);

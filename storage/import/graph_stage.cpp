@@ -29,9 +29,10 @@ std::uint64_t mixed(std::uint64_t x) {  // SplitMix64's finaliser
   return x ^ (x >> 31);
 }
 
-std::string shard_name(Direction direction, std::size_t index) {
+std::string shard_name(EdgeSet edges, Direction direction, std::size_t index) {
   char name[32];
-  std::snprintf(name, sizeof name, "%s-%05zu.shard", direction == Direction::in ? "in" : "out", index);
+  std::snprintf(name, sizeof name, "%s%s-%05zu.shard", edges == EdgeSet::train ? "train-" : "",
+                direction == Direction::in ? "in" : "out", index);
   return name;
 }
 
@@ -53,6 +54,7 @@ void GraphStage::count(std::span<const EdgePair> pairs) {
   };
   tbb::parallel_for(Block(0, pairs.size(), 8192), [&](const Block& range) {
     for (std::size_t i = range.begin(); i < range.end(); ++i) {
+      if (!joins(only_, pairs[i])) continue;
       increment(raw_in_[pairs[i].target]);
       increment(plan_.symmetric ? raw_in_[pairs[i].source] : raw_out_[pairs[i].source]);
     }
@@ -64,17 +66,28 @@ void GraphStage::read() {
   stages_.begin("read edges", facts.edges, Stages::Unit::items);
   raw_in_ = Array<std::uint32_t>(budget_, facts.nodes, "degrees");
   if (!plan_.symmetric) raw_out_ = Array<std::uint32_t>(budget_, facts.nodes, "degrees");
-  spool_.emplace(budget_, plan_.spool_on_disk ? temporary_.path() : fs::path(), facts.edges, facts.weighted,
-                 plan_.spool_memory);
+  spool_edges(facts.edges, facts.weighted, [&](const GraphSource::EdgeSink& sink) {
+    source_.read_edges(budget_, [&](std::span<const EdgePair> pairs, std::span<const float> weights) {
+      report_.edges_in += pairs.size();
+      report_.self_loops += static_cast<std::uint64_t>(
+          std::count_if(pairs.begin(), pairs.end(), [](const EdgePair& e) { return e.source == e.target; }));
+      sink(pairs, weights);
+    });
+  });
+  STRATA_ASSERT(report_.edges_in == facts.edges);
+  stages_.end();
+}
+
+void GraphStage::spool_edges(std::uint64_t capacity, bool weighted,
+                             const std::function<void(const GraphSource::EdgeSink&)>& read_from_source) {
+  const bool on_disk = capacity * EdgeSpool::edge_bytes(weighted) > plan_.spool_memory;
+  spool_.emplace(budget_, on_disk ? temporary_.path() : fs::path(), capacity, weighted, plan_.spool_memory);
   std::vector<EdgePair> kept;  // a block without its self-loops
   std::vector<float> kept_weights;
-  source_.read_edges(budget_, [&](std::span<const EdgePair> pairs, std::span<const float> weights) {
-    report_.edges_in += pairs.size();
+  read_from_source([&](std::span<const EdgePair> pairs, std::span<const float> weights) {
     stages_.advance(pairs.size());
-    const auto loops = static_cast<std::uint64_t>(
-        std::count_if(pairs.begin(), pairs.end(), [](const EdgePair& e) { return e.source == e.target; }));
-    report_.self_loops += loops;
-    if (loops != 0 && !options_.keep_self_loops) {
+    const bool loops = std::any_of(pairs.begin(), pairs.end(), [](const EdgePair& e) { return e.source == e.target; });
+    if (loops && !options_.keep_self_loops) {
       kept.clear();
       kept_weights.clear();
       for (std::size_t i = 0; i < pairs.size(); ++i) {
@@ -89,8 +102,6 @@ void GraphStage::read() {
     spool_->append(pairs, weights);
   });
   spool_->finish();
-  STRATA_ASSERT(report_.edges_in == facts.edges);
-  stages_.end();
 }
 
 void GraphStage::order() {
@@ -173,29 +184,31 @@ void GraphStage::write_shards(StoreWriter& writer, Direction direction, const Cs
       for (EdgeId e = local[row]; e < local[row + 1]; ++e) sum += static_cast<double>(weights[e]);
       weighted_degrees[shard.first + row] = static_cast<float>(sum);
     }
-    writer.add_shard(direction, write_shard(writer.path(), shard_name(direction, s), shard.first, local.span(),
-                                            {csr.columns.data() + begin, count},
-                                            {weights, weights == nullptr ? 0 : count}, &budget_, options_.columns));
+    writer.add_shard(direction,
+                     write_shard(writer.path(), shard_name(edges_written_, direction, s), shard.first, local.span(),
+                                 {csr.columns.data() + begin, count}, {weights, weights == nullptr ? 0 : count},
+                                 &budget_, options_.columns),
+                     edges_written_);
     stages_.advance(shard.count);
   }
 }
 
-GraphStage::Symmetry GraphStage::write_direction(StoreWriter& writer, Direction direction, Rows rows,
-                                                 std::span<const std::uint32_t> raw_degrees) {
+GraphStage::Written GraphStage::write_direction(StoreWriter& writer, Direction direction, Rows rows,
+                                                std::span<const std::uint32_t> raw_degrees) {
   const std::uint64_t nodes = raw_degrees.size();
   Array<std::uint32_t> degrees(budget_, nodes, "degrees");
   Array<float> weighted(budget_, spool_->weighted() && direction == Direction::in ? nodes : 0, "weighted degrees");
-  Symmetry total;
-  std::uint64_t edges = 0, duplicates = 0;
+  Written written;
   for (std::size_t first = 0; first < shards_.size();) {
     const std::size_t last = group_end(first, raw_degrees);
     const ShardRange& end = shards_[last - 1];
-    CsrRequest request{rows, shards_[first].first, end.first + end.count - shards_[first].first,
-                       options_.keep_duplicates, false};
+    CsrRequest request{
+        rows, shards_[first].first, end.first + end.count - shards_[first].first, options_.keep_duplicates, false,
+        only_};
     const CsrRange csr =
         build_csr(*spool_, request, order_.new_of.span(), order_.original_of.span(), raw_degrees, budget_);
-    edges += csr.edges();
-    duplicates += csr.duplicates;
+    written.edges += csr.edges();
+    written.duplicates += csr.duplicates;
     const auto add = [&csr](const Block& range, Symmetry sum) {
       for (std::size_t row = range.begin(); row < range.end(); ++row) {
         const std::uint64_t target = csr.first + row;
@@ -213,37 +226,38 @@ GraphStage::Symmetry GraphStage::write_direction(StoreWriter& writer, Direction 
         tbb::parallel_reduce(Block(0, csr.count(), 1024), Symmetry{}, add, [](Symmetry a, Symmetry b) {
           return Symmetry{a.forward + b.forward, a.backward + b.backward};
         });
-    total.forward += part.forward;
-    total.backward += part.backward;
+    written.symmetry.forward += part.forward;
+    written.symmetry.backward += part.backward;
     write_shards(writer, direction, csr, first, last, degrees.span(), weighted.span());
     first = last;
   }
-  writer.write_degrees(direction, degrees.span());
-  if (!weighted.empty()) writer.write_weighted_degrees(weighted.span());
-  if (direction == Direction::in) {
-    report_.edges_out = edges;
-    report_.duplicates = duplicates;
-  }
-  STRATA_ASSERT(edges == report_.edges_out);
-  return total;
+  writer.write_degrees(direction, degrees.span(), edges_written_);
+  if (!weighted.empty()) writer.write_weighted_degrees(weighted.span(), edges_written_);
+  return written;
 }
 
 void GraphStage::write(StoreWriter& writer) {
   const std::uint64_t nodes = raw_in_.size();
   stages_.begin("sort and write in-edges", nodes, Stages::Unit::items);
-  const Symmetry symmetry =
+  const Written in =
       write_direction(writer, Direction::in, plan_.symmetric ? Rows::both : Rows::by_target, raw_in_.span());
   stages_.end();
-  report_.undirected = symmetry.forward == symmetry.backward;
+  report_.edges_out = in.edges;
+  report_.duplicates = in.duplicates;
+  report_.undirected = in.symmetry.forward == in.symmetry.backward;
   report_.shards = shards_.size();
   if (!report_.undirected) {
     stages_.hint("the graph is directed and stays so: --undirected on would add the reverse of every edge");
     if (options_.reverse) {
       stages_.begin("sort and write out-edges", nodes, Stages::Unit::items);
-      write_direction(writer, Direction::out, Rows::by_source, raw_out_.span());
+      const Written out = write_direction(writer, Direction::out, Rows::by_source, raw_out_.span());
+      STRATA_ASSERT(out.edges == in.edges);
       stages_.end();
     }
   }
+}
+
+void GraphStage::release_edges() {
   spool_.reset();
   raw_in_ = Array<std::uint32_t>();
   raw_out_ = Array<std::uint32_t>();

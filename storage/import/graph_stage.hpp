@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -22,10 +23,13 @@ class GraphStage {
   GraphStage(GraphSource& source, const ImportOptions& options, const ConversionPlan& plan, MemoryBudget& budget,
              TemporaryDirectory& temporary, Stages& stages, ConvertReport& report);
 
-  // The three stages in order; the edges are given back with write().
+  // The stages in order.
   void read();
   void order();
   void write(StoreWriter& writer);
+  // The source's own training graph, or the one that split train (ascending original ids) induces.
+  void write_train_graph(StoreWriter& writer, std::span<const NodeId> training);
+  void release_edges();
 
   [[nodiscard]] const NodeOrder& node_order() const { return order_; }
 
@@ -35,12 +39,22 @@ class GraphStage {
   struct Symmetry {
     std::uint64_t forward = 0, backward = 0;
   };
+  struct Written {
+    Symmetry symmetry;
+    std::uint64_t edges = 0, duplicates = 0;
+  };
+  // What the source hands to the sink goes to the spool, without self-loops unless they are kept.
+  void spool_edges(std::uint64_t capacity, bool weighted,
+                   const std::function<void(const GraphSource::EdgeSink&)>& read_from_source);
+  void spool_train_edges(std::span<const std::uint64_t> training);
+  void count_degrees();
   void count(std::span<const EdgePair> pairs);
   [[nodiscard]] std::vector<std::uint64_t> chunk_entries(std::span<const std::uint32_t> raw_degrees) const;
   // Consecutive shards whose rows fit the memory together, as [first, last).
   [[nodiscard]] std::size_t group_end(std::size_t first, std::span<const std::uint32_t> raw_degrees) const;
-  Symmetry write_direction(StoreWriter& writer, Direction direction, Rows rows,
-                           std::span<const std::uint32_t> raw_degrees);
+  // Of edges_written_.
+  Written write_direction(StoreWriter& writer, Direction direction, Rows rows,
+                          std::span<const std::uint32_t> raw_degrees);
   void write_shards(StoreWriter& writer, Direction direction, const CsrRange& csr, std::size_t first, std::size_t last,
                     std::span<std::uint32_t> degrees, std::span<float> weighted_degrees);
   [[nodiscard]] std::uint64_t entries_of(const ShardRange& range, std::span<const std::uint32_t> raw_degrees) const;
@@ -53,6 +67,8 @@ class GraphStage {
   Stages& stages_;
   ConvertReport& report_;
   std::optional<EdgeSpool> spool_;
+  EdgeSet edges_written_ = EdgeSet::all;
+  std::span<const std::uint64_t> only_;    // edges between these original nodes (bits); empty: all
   Array<std::uint32_t> raw_in_, raw_out_;  // by original id, repeats included; raw_out_ empty when symmetric
   NodeOrder order_;
   std::vector<ShardRange> shards_;

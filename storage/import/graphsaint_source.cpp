@@ -78,17 +78,30 @@ GraphSaintSource::GraphSaintSource(const ImportOptions& options, InputFiles file
   } else if (files_.has("role.json") && files_.has("class_map.json")) {
     facts_.split = "role";
   }
-  if (files_.has("adj_train.npz")) check_training_graph();
+  if (files_.has("adj_train.npz")) open_training_graph();
 }
 
-void GraphSaintSource::check_training_graph() const {
-  const ArraySet training(files_, "adj_train.npz");
+// It belongs to the training nodes of role.json: a split that is drawn has another.
+void GraphSaintSource::open_training_graph() {
+  const ArraySet& training = training_.emplace(files_, "adj_train.npz");
   require_csr(training);
   const std::uint64_t nodes = square_shape(training);
   if (nodes != facts_.nodes) {
     training.fail("shape", "",
                   "is of " + std::to_string(nodes) + " nodes, but adj_full.npz has " + std::to_string(facts_.nodes));
   }
+  if (facts_.split != "role") return;
+  facts_.train_edges = training.open("indices").header().elements();
+  if (facts_.train_edges > facts_.edges) {
+    training.fail(
+        "indices", "",
+        "has " + std::to_string(facts_.train_edges) + " edges, but adj_full.npz only " + std::to_string(facts_.edges));
+  }
+  facts_.train_graph_place = training.place("indices");
+}
+
+void GraphSaintSource::read_train_edges(MemoryBudget& budget, const EdgeSink& sink) {
+  read_csr_edges(*training_, "", facts_.nodes, false, budget, sink);
 }
 
 void GraphSaintSource::read_edges(MemoryBudget& budget, const EdgeSink& sink) {

@@ -1,7 +1,8 @@
 // --from graphsaint, GraphSAINT's layout: adj_full.npz (scipy CSR), class_map.json, role.json, feats.npy.
-// adj_train.npz, the training nodes' graph, is checked and left out.
+// adj_train.npz is the training nodes' graph, which --inductive takes.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,16 +17,18 @@ class GraphSaintSource final : public GraphSource {
   GraphSaintSource(const ImportOptions& options, InputFiles files);
   [[nodiscard]] const SourceFacts& facts() const override { return facts_; }
   void read_edges(MemoryBudget& budget, const EdgeSink& sink) override;
+  void read_train_edges(MemoryBudget& budget, const EdgeSink& sink) override;
   void read_features(MemoryBudget& budget, const RowSink& sink) override;
   [[nodiscard]] ImportedLabels read_labels(MemoryBudget& budget) override;
   [[nodiscard]] std::vector<ImportedSplit> read_splits() override;
   [[nodiscard]] std::vector<std::filesystem::path> files() const override;
 
  private:
-  void check_training_graph() const;
+  void open_training_graph();
 
   InputFiles files_;
   ArraySet adjacency_, arrays_;
+  std::optional<ArraySet> training_;
   SourceFacts facts_;
 };
 

@@ -55,6 +55,7 @@ struct ImportOptions {
   Codec feature_codec = Codec::fp32;
   int zstd_level = 0;  // 0: no compression
   FeatureNorm feature_norm = FeatureNorm::none;
+  bool inductive = false;           // a training graph beside the full one
   bool zero_nan_features = false;   // instead of refusing the source
   bool edge_feature_means = false;  // as node features
   std::string split;                // empty: the source's own choice; "random": drawn among the labelled nodes

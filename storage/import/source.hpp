@@ -29,10 +29,13 @@ struct SourceFacts {
   std::uint64_t edges = 0;  // rows of the edge table
   bool each_once = false;   // the set is undirected and stores one direction of each edge: the other is added
   bool weighted = false;
-  std::uint64_t feature_dim = 0;   // 0: no features
-  std::string feature_place;       // file and member, for messages
-  std::string metric;              // empty: by the task
-  std::string split;               // name of the chosen split, for the report; empty: none
+  std::uint64_t feature_dim = 0;  // 0: no features
+  std::string feature_place;      // file and member, for messages
+  std::string metric;             // empty: by the task
+  std::string split;              // name of the chosen split, for the report; empty: none
+  // Of the source's own training graph, for messages: a file that split's nodes belong to; empty: it has none.
+  std::string train_graph_place;
+  std::uint64_t train_edges = 0;   // rows of its edge table
   bool random_split = false;       // drawn among the labelled nodes; read_splits() gives nothing
   std::uint64_t held_bytes = 0;    // memory the source holds as long as it lives
   std::vector<std::string> notes;  // what the user should know: what is left out, how things were taken
@@ -77,6 +80,8 @@ class GraphSource {
   [[nodiscard]] virtual const SourceFacts& facts() const = 0;
   // Each of these starts from the beginning on every call and gives the same values in the same order.
   virtual void read_edges(MemoryBudget& budget, const EdgeSink& sink) = 0;
+  // Of facts().train_graph_place; unweighted.
+  virtual void read_train_edges(MemoryBudget& budget, const EdgeSink& sink);
   virtual void read_features(MemoryBudget& budget, const RowSink& sink) = 0;
   [[nodiscard]] virtual ImportedLabels read_labels(MemoryBudget& budget) = 0;
   [[nodiscard]] virtual std::vector<ImportedSplit> read_splits() = 0;

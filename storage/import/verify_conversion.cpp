@@ -43,13 +43,13 @@ class Verifier {
         original_(store_.original_ids(budget_)) {}
 
   std::string run() {
-    check_edges(Direction::in);
-    if (!store_.info().undirected && store_.info().has_reverse) check_edges(Direction::out);
+    check_edge_set(store_);
     check_external_ids();
     check_labels();
     check_splits();
+    const std::string training = check_train_graph();
     const std::uint64_t rows = verify_features(source_, options_, store_, original_.span(), training_, budget_);
-    return "verified " + std::to_string(store_.info().edges) + " edges, " + std::to_string(rows) +
+    return "verified " + std::to_string(store_.info().edges) + " edges, " + training + std::to_string(rows) +
            " feature rows, labels and splits of " + std::to_string(facts_.nodes) + " nodes against the source";
   }
 
@@ -62,9 +62,12 @@ class Verifier {
     std::uint64_t edges = 0, hash = 0;
   };
   [[nodiscard]] std::size_t bucket_of(std::uint64_t node) const { return scrambled(node) % buckets_; }
-  void check_edges(Direction direction);
+  void check_edge_set(const Store& store);
+  void check_edges(const Store& store, Direction direction);
+  std::string check_train_graph();
+  void read_edges(const GraphSource::EdgeSink& sink);
   Sums sum_source(Direction direction, std::size_t bucket, std::span<std::uint32_t> degrees);
-  std::vector<Sums> sum_store(Direction direction, std::span<std::uint32_t> degrees);
+  std::vector<Sums> sum_store(const Store& store, Direction direction, std::span<std::uint32_t> degrees);
   void check_external_ids();
   void check_labels();
   void check_splits();
@@ -87,7 +90,34 @@ class Verifier {
   Array<NodeId> original_;
   std::size_t buckets_ = 1;
   std::vector<NodeId> training_;  // original ids, ascending
+  bool own_train_graph_ = false;  // what read_edges() reads: the source's training graph;
+  bool only_training_ = false;    // or, of its graph, the edges between training nodes
 };
+
+// Of the edge set that is being checked.
+void Verifier::read_edges(const GraphSource::EdgeSink& sink) {
+  if (own_train_graph_) {
+    source_.read_train_edges(budget_, sink);
+    return;
+  }
+  std::vector<EdgePair> kept;
+  std::vector<float> kept_weights;
+  const auto trains = [this](NodeId id) { return std::binary_search(training_.begin(), training_.end(), id); };
+  source_.read_edges(budget_, [&](std::span<const EdgePair> pairs, std::span<const float> weights) {
+    if (only_training_) {
+      kept.clear();
+      kept_weights.clear();
+      for (std::size_t i = 0; i < pairs.size(); ++i) {
+        if (!trains(pairs[i].source) || !trains(pairs[i].target)) continue;
+        kept.push_back(pairs[i]);
+        if (!weights.empty()) kept_weights.push_back(weights[i]);
+      }
+      pairs = kept;
+      weights = kept_weights;
+    }
+    sink(pairs, weights);
+  });
+}
 
 // Gathers one bucket's edges as the options say they should come out.
 Verifier::Sums Verifier::sum_source(Direction direction, std::size_t bucket, std::span<std::uint32_t> degrees) {
@@ -96,7 +126,7 @@ Verifier::Sums Verifier::sum_source(Direction direction, std::size_t bucket, std
   const auto take = [&](NodeId target, NodeId source, float weight) {
     if (bucket_of(target) == bucket) edges.push_back({std::uint64_t{target} << 32 | source, weight});
   };
-  source_.read_edges(budget_, [&](std::span<const EdgePair> pairs, std::span<const float> weights) {
+  read_edges([&](std::span<const EdgePair> pairs, std::span<const float> weights) {
     for (std::size_t i = 0; i < pairs.size(); ++i) {
       const auto [source, target] = pairs[i];
       if (source == target && !options_.keep_self_loops) continue;
@@ -117,11 +147,12 @@ Verifier::Sums Verifier::sum_source(Direction direction, std::size_t bucket, std
   return sums;
 }
 
-std::vector<Verifier::Sums> Verifier::sum_store(Direction direction, std::span<std::uint32_t> degrees) {
+std::vector<Verifier::Sums> Verifier::sum_store(const Store& store, Direction direction,
+                                                std::span<std::uint32_t> degrees) {
   std::vector<Sums> sums(buckets_);
   EdgeSpace space(budget_);
-  for (std::size_t s = 0; s < store_.shards(direction).size(); ++s) {
-    const Shard shard = store_.open_shard(direction, s, budget_);
+  for (std::size_t s = 0; s < store.shards(direction).size(); ++s) {
+    const Shard shard = store.open_shard(direction, s, budget_);
     for_each_chunk(shard, space, [&](const SparseRows& rows) {
       for (std::size_t r = 0; r < rows.rows; ++r) {
         const std::uint64_t target = original_[rows.first_row + r];
@@ -138,15 +169,35 @@ std::vector<Verifier::Sums> Verifier::sum_store(Direction direction, std::span<s
   return sums;
 }
 
-void Verifier::check_edges(Direction direction) {
-  const std::string name = direction == Direction::in ? "in-edges" : "out-edges";
+void Verifier::check_edge_set(const Store& store) {
+  check_edges(store, Direction::in);
+  if (!store.info().undirected && store.info().has_reverse) check_edges(store, Direction::out);
+}
+
+// Empty without one, else what goes into the report.
+std::string Verifier::check_train_graph() {
+  const TrainGraphInfo& graph = store_.info().train_graph;
+  if (graph.present != options_.inductive) {
+    differ("training graph", options_.inductive ? "one" : "none", graph.present ? "one" : "none");
+  }
+  if (!graph.present) return {};
+  own_train_graph_ = !facts_.train_graph_place.empty();
+  only_training_ = !own_train_graph_;
+  check_edge_set(store_.train_graph());
+  own_train_graph_ = only_training_ = false;
+  return std::to_string(graph.edges) + " edges of the training graph, ";
+}
+
+void Verifier::check_edges(const Store& store, Direction direction) {
+  const std::string name = std::string(store.edge_set() == EdgeSet::train ? "training " : "") +
+                           (direction == Direction::in ? "in-edges" : "out-edges");
   const std::uint64_t entries = facts_.edges * (facts_.each_once || options_.undirected ? 2 : 1);
   const std::uint64_t room = std::max<std::uint64_t>(budget_.limit() / 4, 1 << 20);
   // Twice the edges: a growing vector holds its old self while it moves, and so does the stable sort.
   buckets_ = entries * sizeof(Edge) * 2 / room + 1;
   const Reservation charge = budget_.reserve(std::min(room, entries * sizeof(Edge) * 2), "edges being verified");
   Array<std::uint32_t> expected(budget_, facts_.nodes, "degrees"), found(budget_, facts_.nodes, "degrees");
-  const std::vector<Sums> written = sum_store(direction, found.span());
+  const std::vector<Sums> written = sum_store(store, direction, found.span());
   begin(direction == Direction::in ? "verify in-edges" : "verify out-edges", buckets_ * facts_.edges);
   for (std::size_t bucket = 0; bucket < buckets_; ++bucket) {
     const Sums sums = sum_source(direction, bucket, expected.span());
@@ -155,7 +206,7 @@ void Verifier::check_edges(Direction direction) {
     }
     if (sums.hash != written[bucket].hash) differ(name, "edge checksum", "another one");
   }
-  const Array<std::uint32_t> stored = store_.degrees(direction, budget_);
+  const Array<std::uint32_t> stored = store.degrees(direction, budget_);
   for (std::size_t n = 0; n < found.size(); ++n) {
     const NodeId node = original_[n];
     if (expected[node] != found[node] || stored[n] != expected[node]) {

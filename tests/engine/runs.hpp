@@ -107,6 +107,8 @@ struct Mode {
   ResidualKind residual;
   IgluOrder order = IgluOrder::inverted;
   IgluRefresh refresh = IgluRefresh::once;
+  NormKind norm = NormKind::layer;
+  SaintCombine combine = SaintCombine::concat;
 };
 inline const std::vector<Mode> kModes = {
     {MethodKind::full, ModelKind::gcn, ResidualKind::add2},
@@ -117,11 +119,20 @@ inline const std::vector<Mode> kModes = {
     {MethodKind::iglu, ModelKind::gcn, ResidualKind::add2, IgluOrder::backprop, IgluRefresh::alternate},
     {MethodKind::iglu, ModelKind::sage, ResidualKind::add, IgluOrder::backprop, IgluRefresh::twice},
     {MethodKind::iglu, ModelKind::mlp, ResidualKind::add, IgluOrder::backprop, IgluRefresh::alternate},
-    {MethodKind::sgc, ModelKind::gcn, ResidualKind::none}};
+    {MethodKind::full, ModelKind::gcnii, ResidualKind::none},
+    {MethodKind::iglu, ModelKind::gcnii, ResidualKind::none, IgluOrder::backprop, IgluRefresh::twice},
+    {MethodKind::sgc, ModelKind::gcn, ResidualKind::none},
+    {MethodKind::iglu, ModelKind::saint, ResidualKind::add},
+    {MethodKind::full, ModelKind::saint, ResidualKind::none, IgluOrder::inverted, IgluRefresh::once, NormKind::batch,
+     SaintCombine::sum},
+    {MethodKind::iglu, ModelKind::vrgcn, ResidualKind::none, IgluOrder::backprop, IgluRefresh::alternate,
+     NormKind::batch}};
 
 inline TrainOptions options_for(const Mode& mode, const std::filesystem::path& directory) {
   TrainOptions o = options_for(mode.method, mode.model, directory);
   o.model.residual = mode.residual;
+  o.model.norm = mode.norm;
+  o.model.saint_combine = mode.combine;
   o.model.layers = mode.residual == ResidualKind::add2 ? 4 : 3;
   o.iglu_order = mode.order;
   o.iglu_refresh = mode.refresh;

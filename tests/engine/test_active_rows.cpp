@@ -30,6 +30,7 @@ void check_sparse(const Store& store, const Mode& mode, const std::filesystem::p
   CHECK(sets.layer(sets.layers()).eval_rows() > 0);
   if (mode.method == MethodKind::sgc || mode.model == ModelKind::mlp) return;
   for (std::size_t k = 1; k < sets.layers(); ++k) {
+    if (!engine.session.model.layers[k].aggregates()) continue;
     CHECK(sets.layer(k + 1).train_rows() < sets.layer(k).train_rows());
     CHECK(sets.layer(k + 1).all_rows() < sets.layer(k).all_rows());
   }

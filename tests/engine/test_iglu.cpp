@@ -18,6 +18,8 @@ struct Setting {
   NormKind norm;
   ResidualKind residual = ResidualKind::none;
   IgluOrder order = IgluOrder::inverted;
+  SaintCombine combine = SaintCombine::concat;
+  bool gcnii_shared = true;
 };
 
 std::vector<Setting> settings(IgluOrder order) {
@@ -28,7 +30,12 @@ std::vector<Setting> settings(IgluOrder order) {
           {ModelKind::sage, ClassifierKind::none, NormKind::none, ResidualKind::none, order},
           {ModelKind::sage, ClassifierKind::linear, NormKind::layer, ResidualKind::add, order},
           {ModelKind::sage, ClassifierKind::none, NormKind::layer, ResidualKind::add2, order},
-          {ModelKind::mlp, ClassifierKind::linear, NormKind::none, ResidualKind::add2, order}};
+          {ModelKind::mlp, ClassifierKind::linear, NormKind::none, ResidualKind::add2, order},
+          {ModelKind::gcnii, ClassifierKind::automatic, NormKind::none, ResidualKind::none, order},
+          {ModelKind::gcnii, ClassifierKind::linear, NormKind::layer, ResidualKind::none, order, SaintCombine::concat, false},
+          {ModelKind::vrgcn, ClassifierKind::none, NormKind::layer, ResidualKind::none, order},
+          {ModelKind::saint, ClassifierKind::automatic, NormKind::layer, ResidualKind::none, order},
+          {ModelKind::saint, ClassifierKind::automatic, NormKind::layer, ResidualKind::add2, order, SaintCombine::sum}};
 }
 
 std::vector<Setting> all_settings() {
@@ -44,6 +51,8 @@ TrainOptions iglu_options(const Setting& s, const std::filesystem::path& directo
   o.model.classifier = s.classifier;
   o.model.norm = s.norm;
   o.model.residual = s.residual;
+  o.model.gcnii_shared = s.gcnii_shared;
+  o.model.saint_combine = s.combine;
   o.iglu_order = s.order;
   if (s.residual == ResidualKind::none) return o;
   o.model.layers = 4;
@@ -203,6 +212,7 @@ void check_backprop_alphas(const Setting& s, const TinyStoreOptions& o) {
   }
   const auto alpha = [&](std::size_t l) { return scattered(method.alpha(l), session.rows(l)); };
   std::size_t l = top;
+  Dense gathered(o.nodes, model.layers[0].out);  // at X^1, of the layers that add to it
   StepObserver<double> observer;
   observer.before_step = [&](const StepEvent& event, const Parameters<double>& p) {
     if (event.group == model.group_names[l]) return;
@@ -210,10 +220,14 @@ void check_backprop_alphas(const Setting& s, const TinyStoreOptions& o) {
     REQUIRE(event.group == model.group_names[--l]);  // from the top down, each layer once
     for (std::size_t i = 0; i < top; ++i) CHECK(frozen(session, method, i + 1) == z[i]);
     const Dense above = l + 1 < top ? alpha(l + 1) : Dense();
-    Dense exact = dense_gradient_below(model, p, graph, l + 1, x[l], l + 1 < top ? &above : nullptr);
+    Dense share;
+    Dense exact =
+        dense_gradient_below(model, p, graph, l + 1, x[l], l + 1 < top ? &above : nullptr, &x.front(), &share);
     const auto add = [&](const Dense& more) {
       for (std::size_t i = 0; i < exact.v.size(); ++i) exact.v[i] += more.v[i];
     };
+    for (std::size_t i = 0; model.layers[l + 1].initial && i < gathered.v.size(); ++i) gathered.v[i] += share.v[i];
+    if (l == 0) add(gathered);
     if (model.layers[l + 1].skip == 1) add(above);
     if (l + 2 < top && model.layers[l + 2].skip == 2) add(alpha(l + 2));
     CHECK(relative_difference(alpha(l).v, exact.v) < 1e-12);

@@ -94,11 +94,12 @@ TEST_CASE("schedule: planned bytes are moved, and no bit changes") {
   (void)make_tiny_store(dir.path() / "store", o);
   const Store store(dir.path() / "store");
   for (const MethodKind method : {MethodKind::full, MethodKind::iglu}) {
-    for (const ModelKind kind : {ModelKind::gcn, ModelKind::sage, ModelKind::mlp}) {
+    for (const ModelKind kind : {ModelKind::gcn, ModelKind::sage, ModelKind::mlp, ModelKind::gcnii}) {
       TrainOptions options = base_options(dir.path(), false);
       options.method = method;
       options.model.kind = kind;
       options.model.hidden = 80;
+      if (kind == ModelKind::gcnii) options.model.layers = 2;  // and a linear one before and behind them
       options.model.activation = Activation::relu;
       options.model.norm = NormKind::layer;
       options.model.dropout = kind == ModelKind::sage ? 0 : 0.3;

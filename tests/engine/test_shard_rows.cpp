@@ -134,6 +134,37 @@ TEST_CASE("the transposed product leaves out sources without a gradient") {
   }
 }
 
+TEST_CASE("rows and scales side by side are the two tables") {
+  Fixture f(true);
+  const Store store(f.dir / "store");
+  MemoryBudget budget(std::uint64_t{1} << 26);
+  Workers workers(1);
+  const ActiveSets sets(store, {true, true, true}, {f.graph.train, f.graph.valid, f.graph.test}, workers, budget);
+  std::vector<float> scale(f.graph.in.size());
+  for (std::size_t i = 0; i < scale.size(); ++i) scale[i] = static_cast<float>(i) + 0.5f;
+  ShardSpares spares;
+  for (const bool transposed : {false, true}) {
+    const RowMap& sources = transposed ? sets.layer(3) : sets.inputs(3);
+    const RowMap& destinations = transposed ? sets.inputs(3) : sets.layer(3);
+    for (std::size_t s = 0; s < store.shards(Direction::in).size(); ++s) {
+      const Shard shard = store.open_shard(Direction::in, s, budget);
+      const std::uint64_t used = budget.used();
+      const ShardRowsOptions options{RowPart::train, transposed, !transposed, scale.data()};
+      const ShardRows rows(shard, sources, destinations, options, nullptr, budget, &spares);
+      CHECK(budget.used() - used <= ShardRows::memory_bytes(shard.info(), true));
+      if (rows.count() == 0) continue;
+      EdgeSpace space(budget);
+      std::vector<std::uint32_t> list;
+      const SparseRows some = rows.rows(0, 1, space, list);
+      REQUIRE(some.scaled != nullptr);
+      for (std::size_t column = 0; column < shard.locals().size(); ++column) {
+        CHECK(some.scaled[column].row == some.to_row[column]);
+        if (some.to_row[column] != kNoRow) CHECK(some.scaled[column].scale == scale[some.to_row[column]]);
+      }
+    }
+  }
+}
+
 TEST_CASE("over all nodes nothing is filled; rows without members are none") {
   const Fixture f(true);
   const Store store(f.dir / "store");
@@ -143,7 +174,6 @@ TEST_CASE("over all nodes nothing is filled; rows without members are none") {
   const std::uint64_t used = budget.used();
   const ShardRows whole(shard, all, all, {}, nullptr, budget);
   CHECK(budget.used() == used);
-  CHECK(ShardRows::memory_bytes(shard.info(), all, all) == 0);
   CHECK(whole.to_row().data() == shard.locals().data());
   CHECK(whole.row_list().empty());
   CHECK(whole.count() == shard.info().rows);

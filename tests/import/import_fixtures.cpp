@@ -190,6 +190,13 @@ std::vector<LoadedEdge> load_edges(const Store& store, Direction direction, std:
   return edges;
 }
 
+std::vector<std::uint32_t> load_degrees(const Store& store, std::span<const NodeId> original, MemoryBudget& budget) {
+  const Array<std::uint32_t> degrees = store.degrees(Direction::in, budget);
+  std::vector<std::uint32_t> loaded(original.size());
+  for (std::size_t n = 0; n < original.size(); ++n) loaded[original[n]] = degrees[n];
+  return loaded;
+}
+
 std::vector<std::vector<float>> load_features(const Store& store, std::span<const NodeId> original,
                                               MemoryBudget& budget) {
   const RowFileReader reader = store.features(budget);
@@ -226,9 +233,15 @@ LoadedStore load_store(const fs::path& path) {
   if (!loaded.info.undirected && loaded.info.has_reverse) {
     loaded.out = load_edges(store, Direction::out, original.span(), budget);
   }
-  const Array<std::uint32_t> degrees = store.degrees(Direction::in, budget);
-  loaded.in_degrees.resize(original.size());
-  for (std::size_t n = 0; n < original.size(); ++n) loaded.in_degrees[original[n]] = degrees[n];
+  loaded.in_degrees = load_degrees(store, original.span(), budget);
+  if (loaded.info.train_graph.present) {
+    const Store training = store.train_graph();
+    loaded.train_in = load_edges(training, Direction::in, original.span(), budget);
+    if (!training.info().undirected && training.info().has_reverse) {
+      loaded.train_out = load_edges(training, Direction::out, original.span(), budget);
+    }
+    loaded.train_in_degrees = load_degrees(training, original.span(), budget);
+  }
   if (loaded.info.feature_dim != 0) loaded.features = load_features(store, original.span(), budget);
   if (loaded.info.task != Task::none) {
     const Labels labels = store.labels(budget);

@@ -60,6 +60,8 @@ struct LoadedStore {
   StoreInfo info;
   std::vector<LoadedEdge> in, out;  // sorted; out as (source, target) too
   std::vector<std::uint32_t> in_degrees;
+  std::vector<LoadedEdge> train_in, train_out;  // of the training graph, if there is one
+  std::vector<std::uint32_t> train_in_degrees;
   std::vector<std::vector<float>> features;
   std::vector<int> classes;               // multiclass
   std::vector<std::vector<int>> targets;  // multilabel; empty row: unlabelled

@@ -18,6 +18,7 @@
 #include "kernels/norm.hpp"
 #include "kernels/optimizer.hpp"
 #include "kernels/row_codec.hpp"
+#include "kernels/row_l2.hpp"
 #include "kernels/spmm.hpp"
 #include "kernels/spmm_scatter.hpp"
 
@@ -61,6 +62,8 @@ class HostMemory {
   STRATA_FORWARD(space, batch_norm_apply)         \
   STRATA_FORWARD(space, batch_norm_backward_sums) \
   STRATA_FORWARD(space, batch_norm_backward)      \
+  STRATA_FORWARD(space, row_l2_forward)           \
+  STRATA_FORWARD(space, row_l2_backward)          \
   STRATA_FORWARD(space, softmax_cross_entropy)    \
   STRATA_FORWARD(space, sigmoid_cross_entropy)    \
   STRATA_FORWARD(space, adam_step)                \

@@ -11,6 +11,7 @@
 #include "kernels/norm_cuda.hpp"
 #include "kernels/optimizer_cuda.hpp"
 #include "kernels/row_codec_cuda.hpp"
+#include "kernels/row_l2_cuda.hpp"
 #include "kernels/spmm_cuda.hpp"
 #include "kernels/spmm_scatter_cuda.hpp"
 
@@ -85,6 +86,8 @@ struct CudaBody {
   STRATA_ON_STREAM(batch_norm_apply)
   STRATA_ON_STREAM(batch_norm_backward_sums)
   STRATA_ON_STREAM(batch_norm_backward)
+  STRATA_ON_STREAM(row_l2_forward)
+  STRATA_ON_STREAM(row_l2_backward)
   STRATA_ON_STREAM(adam_step)
   STRATA_ON_STREAM(sgd_step)
 

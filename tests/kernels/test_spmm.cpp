@@ -15,15 +15,22 @@ constexpr Codec kCodecs[] = {Codec::fp32, Codec::fp16, Codec::bf16, Codec::int8,
 
 struct Factors {
   bool destination = false, source = false, self_loop = false;
+  bool scaled = false;  // sources' scales are at hand by column, too (with local columns)
 };
 
 std::string text(Codec codec, const TestGraph& g, std::size_t cols, const Factors& f) {
   return std::string(codec_name(codec)) + ", rows " + std::to_string(g.rows()) + ", edges " +
          std::to_string(g.columns.size()) + ", cols " + std::to_string(cols) +
          (f.destination ? ", destination scale" : "") + (f.source ? ", source scale" : "") +
-         (f.self_loop ? ", self-loop" : "") + (g.to_global.empty() ? "" : ", local columns") +
-         (g.to_row.empty() ? "" : ", some rows of x") + (g.row_list.empty() ? "" : ", listed rows") +
-         (g.edge_weight.empty() ? "" : ", edge weights");
+         (f.self_loop ? ", self-loop" : "") + (f.scaled ? ", scaled columns" : "") +
+         (g.to_global.empty() ? "" : ", local columns") + (g.to_row.empty() ? "" : ", some rows of x") +
+         (g.row_list.empty() ? "" : ", listed rows") + (g.edge_weight.empty() ? "" : ", edge weights");
+}
+
+std::vector<ScaledRow> scaled_columns(const TestGraph& g, const std::vector<double>& source) {
+  std::vector<ScaledRow> table;
+  for (const std::uint32_t row : g.table()) table.push_back({row, row == kNoRow ? 0 : static_cast<float>(source[row])});
+  return table;
 }
 
 void spmm_case(Codec codec, const TestGraph& g, std::size_t cols, std::size_t padding, const Factors& f,
@@ -39,7 +46,9 @@ void spmm_case(Codec codec, const TestGraph& g, std::size_t cols, std::size_t pa
   const auto row_list = c.raw(g.row_list);
   const auto weights = c.raw(g.edge_weight);
   const auto destination = c.input(random.reals(f.destination ? g.sources : 0));
-  const auto source = c.input(random.reals(f.source ? g.sources : 0));
+  const auto source_scale = random.reals(f.source ? g.sources : 0);
+  const auto source = c.input(source_scale);
+  const auto scaled = c.raw(f.scaled ? scaled_columns(g, source_scale) : std::vector<ScaledRow>());
   const auto out = c.output(g.out_rows(), cols, cols + padding);
   c.exact();
   const SparseRows shape = g.view();
@@ -50,6 +59,7 @@ void spmm_case(Codec codec, const TestGraph& g, std::size_t cols, std::size_t pa
     sparse.offsets = a.template raw<const EdgeId>(offsets);
     sparse.columns = a.template raw<const std::uint32_t>(columns);
     sparse.to_row = a.template raw<const std::uint32_t>(to_row);
+    sparse.scaled = a.template raw<const ScaledRow>(scaled);
     sparse.row_list = a.template raw<const std::uint32_t>(row_list);
     sparse.edge_weight = a.template raw<const float>(weights);
     const EdgeScale<T> scale{a.reals(destination), a.reals(source), f.self_loop};
@@ -95,6 +105,26 @@ TEST_CASE("spmm gives the same bits in every body: widths and codecs") {
       const TestGraph g = random_graph({}, cols);
       spmm_case(codec, g, cols, cols % 3, {true, true, true}, cols);
     }
+  }
+}
+
+TEST_CASE("spmm gives the same bits with scales at hand by column") {
+  std::uint64_t seed = 1;
+  for (const Codec codec : kCodecs) {
+    for (const std::size_t cols : {1, 15, 16, 17, 31, 32, 33, 48, 63, 64, 65, 128}) {
+      for (int bits = 0; bits < 8; ++bits, ++seed) {
+        GraphOptions options;
+        options.local_columns = true;
+        options.weighted = (bits & 1) != 0;
+        options.partial = (bits & 2) != 0;
+        spmm_case(codec, random_graph(options, seed), cols, seed % 2, {true, true, (bits & 4) != 0, true}, seed);
+      }
+    }
+  }
+  for (const std::size_t rows : {0, 1, 1023}) {
+    const GraphOptions options{rows, rows + 70, 33, 3, true, false, rows > 1};
+    spmm_case(Codec::fp16, random_graph(options, seed), 32, 0, {true, true, true, true}, seed);
+    ++seed;
   }
 }
 

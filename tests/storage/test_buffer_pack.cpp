@@ -9,6 +9,7 @@
 #include "tests/storage/byte_fixtures.hpp"
 #include "tests/storage/in_child.hpp"
 #include "tests/storage/retention_fixtures.hpp"
+#include "tests/support/damage.hpp"
 
 using namespace strata;
 using namespace strata::test;
@@ -61,14 +62,7 @@ struct Fixture {
     }
     return at;
   }
-  void damage(std::uint64_t at) const {
-    const File file(scratch_file(), File::Mode::read_write);
-    std::byte value{};
-    file.read_at(at, {&value, 1});
-    value ^= std::byte{1};
-    file.write_at(at, {&value, 1});
-    file.sync();
-  }
+  void damage(std::uint64_t at) const { flip_bits(scratch_file(), at); }
   TempDir dir;
   RowShape shape;
   std::uint64_t fixed;

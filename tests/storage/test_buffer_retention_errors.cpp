@@ -8,6 +8,7 @@
 #include "tests/storage/byte_fixtures.hpp"
 #include "tests/storage/in_child.hpp"
 #include "tests/storage/retention_fixtures.hpp"
+#include "tests/support/damage.hpp"
 
 using namespace strata;
 using namespace strata::test;
@@ -36,13 +37,7 @@ struct Fixture {
     return std::filesystem::directory_iterator(dir.path() / "cache")->path();
   }
   void damage(std::size_t chunk, std::size_t panel) const {
-    const File file(scratch_file(), File::Mode::read_write);
-    const std::uint64_t at = (chunk * 3 + panel) * kShape.tile_slot(0, 0) + 100;
-    std::byte value{};
-    file.read_at(at, {&value, 1});
-    value ^= std::byte{1};
-    file.write_at(at, {&value, 1});
-    file.sync();
+    flip_bits(scratch_file(), (chunk * 3 + panel) * kShape.tile_slot(0, 0) + 100);
   }
   TempDir dir;
   MemoryBudget budget;

@@ -12,6 +12,7 @@
 #include "storage/file_header.hpp"
 #include "storage/store.hpp"
 #include "tests/storage/full_store.hpp"
+#include "tests/support/damage.hpp"
 #include "tests/support/temp_dir.hpp"
 
 namespace strata::test {
@@ -37,14 +38,6 @@ std::string verdict_of_file(const Store& store, const std::string& name) {
     return error.path();
   }
   return "";
-}
-
-void flip(const fs::path& path, std::uint64_t at, std::byte mask) {
-  const File file(path, File::Mode::read_write);
-  std::byte one{};
-  file.read_at(at, {&one, 1});
-  one ^= mask;
-  file.write_at(at, {&one, 1});
 }
 
 struct Fixture {
@@ -75,9 +68,9 @@ TEST_CASE("verify: every byte of every header, and every byte of the manifests")
         name == "in-0.shard" || name == "features.rows" || name == "labels.array" || name.ends_with(".json");
     for (std::uint64_t at = 0; at < std::min<std::uint64_t>(size, kHeaderBytes); at += all ? 1 : 1 + rng.below(20)) {
       const auto mask = static_cast<std::byte>(1u << rng.below(8));
-      flip(path, at, mask);
+      flip_bits(path, at, mask);
       const std::string found = verdict_of_file(store, name);
-      flip(path, at, mask);
+      flip_bits(path, at, mask);
       ++places;
       if (found != path.string()) {
         ++missed;
@@ -102,11 +95,11 @@ TEST_CASE("verify: bytes anywhere, through the whole of verify") {
       const auto mask = static_cast<std::byte>(1u + rng.below(255));
       CAPTURE(name);
       CAPTURE(at);
-      flip(path, at, mask);
+      flip_bits(path, at, mask);
       std::string block;
       CHECK(verdict(f.path, &block) == path.string());
       CHECK(!block.empty());
-      flip(path, at, mask);
+      flip_bits(path, at, mask);
       ++places;
     }
   }

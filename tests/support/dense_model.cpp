@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "tests/support/dense_saint.hpp"
+
 namespace strata::test {
 
 Dense multiply(const Dense& a, const Dense& b) {
@@ -44,9 +46,7 @@ Dense normalised_adjacency(const TinyGraph& graph, Aggregation aggregation) {
   return a;
 }
 
-namespace {
-
-double apply(Activation f, double z) {
+double dense_activation(Activation f, double z) {
   switch (f) {
     case Activation::none: return z;
     case Activation::relu: return z > 0 ? z : 0;
@@ -59,7 +59,7 @@ double apply(Activation f, double z) {
   return z;
 }
 
-double slope(Activation f, double z) {
+double dense_activation_slope(Activation f, double z) {
   switch (f) {
     case Activation::none: return 1;
     case Activation::relu: return z > 0 ? 1 : 0;
@@ -68,10 +68,12 @@ double slope(Activation f, double z) {
     case Activation::gelu:
       return 0.5 * std::erfc(-z / std::sqrt(2.0)) + z * std::exp(-z * z / 2) / std::sqrt(2 * 3.14159265358979323846);
     case Activation::tanh: return 1 - std::tanh(z) * std::tanh(z);
-    case Activation::sigmoid: return apply(f, z) * (1 - apply(f, z));
+    case Activation::sigmoid: return dense_activation(f, z) * (1 - dense_activation(f, z));
   }
   return 1;
 }
+
+namespace {
 
 Dense tensor(const Parameters<double>& p, std::size_t index) {
   const MatrixView<const double> m = p.matrix(index);
@@ -86,16 +88,17 @@ Dense tensor(const Parameters<double>& p, std::size_t index) {
 struct Tape {
   Dense pre, normed;
   std::vector<double> mean, rstd;
+  DenseSaint saint;
 };
 
-void layer_norm(const Dense& z, const Dense& gain, const Dense& offset, Tape& tape) {
+void layer_norm(const Dense& z, const Dense& gain, const Dense& offset, double epsilon, Tape& tape) {
   tape.normed = Dense(z.rows, z.cols);
   for (std::size_t i = 0; i < z.rows; ++i) {
     double mean = 0, var = 0;
     for (std::size_t c = 0; c < z.cols; ++c) mean += z(i, c) / static_cast<double>(z.cols);
     for (std::size_t c = 0; c < z.cols; ++c) var += (z(i, c) - mean) * (z(i, c) - mean) / static_cast<double>(z.cols);
     tape.mean.push_back(mean);
-    tape.rstd.push_back(1 / std::sqrt(var + kLayerNormEpsilon));
+    tape.rstd.push_back(1 / std::sqrt(var + epsilon));
     for (std::size_t c = 0; c < z.cols; ++c) {
       tape.normed(i, c) = gain(0, c) * (z(i, c) - mean) * tape.rstd[i] + offset(0, c);
     }
@@ -124,7 +127,7 @@ Dense layer_norm_backward(const Dense& dy, const Dense& gain, const Tape& tape, 
 class DenseModel {
  public:
   DenseModel(const Model& model, const Parameters<double>& p, const TinyGraph& graph)
-      : model_(model), p_(p), a_(normalised_adjacency(graph, model.layers.front().aggregation)) {
+      : model_(model), p_(p), a_(normalised_adjacency(graph, model.aggregation())) {
     tapes_.resize(model.layers.size());
     input_ = Dense(graph.in.size(), model.layers.front().in);
     for (std::size_t i = 0; i < input_.v.size(); ++i) input_.v[i] = graph.features[i];
@@ -137,6 +140,7 @@ class DenseModel {
       Dense y = layer_forward(l, l == 0 ? input_ : run.x[l - 1]);
       if (layer.skip > 0) add(y, l >= layer.skip ? run.x[l - layer.skip] : input_);
       run.x.push_back(y);
+      if (l == 0) first_ = y;
     }
   }
 
@@ -148,6 +152,7 @@ class DenseModel {
       const Dense below = layer_backward(l, l == 0 ? input_ : run.x[l - 1], run.alpha[l], run);
       // Lemma 3: every layer that reads X adds to its gradient; what stands there comes from residuals of layers above.
       if (l > 0) add(run.alpha[l - 1], below);
+      if (layer.initial) add(run.alpha[0], at_first_);
       if (layer.skip > 0 && l >= layer.skip) add(run.alpha[l - layer.skip], run.alpha[l]);
     }
   }
@@ -156,16 +161,22 @@ class DenseModel {
   Dense layer_forward(std::size_t l, const Dense& x) {
     const LayerSpec& layer = model_.layers[l];
     Tape tape;
-    tape.pre = multiply(x, transpose(tensor(p_, layer.weight)));
-    if (layer.aggregates()) tape.pre = multiply(a_, tape.pre);
+    if (layer.is_saint()) {
+      const Dense y = dense_saint_forward(layer, p_, a_, x, tape.saint);
+      tapes_[l] = tape;
+      return y;
+    }
+    tape.pre = layer.initial ? initial_forward(layer, x) : multiply(x, transpose(tensor(p_, layer.weight)));
+    if (layer.aggregates() && !layer.initial) tape.pre = multiply(a_, tape.pre);
     if (layer.has_root()) add(tape.pre, multiply(x, transpose(tensor(p_, layer.root_weight))));
-    const Dense bias = tensor(p_, layer.bias);
+    const Dense bias = layer.bias == kNoTensor ? Dense(1, layer.out) : tensor(p_, layer.bias);
     for (std::size_t i = 0; i < tape.pre.rows; ++i) {
       for (std::size_t c = 0; c < tape.pre.cols; ++c) tape.pre(i, c) += bias(0, c);
     }
-    if (layer.has_norm) layer_norm(tape.pre, tensor(p_, layer.norm_gain), tensor(p_, layer.norm_offset), tape);
+    if (layer.has_norm)
+      layer_norm(tape.pre, tensor(p_, layer.norm_gain), tensor(p_, layer.norm_offset), layer.norm_epsilon, tape);
     Dense y = layer.has_norm ? tape.normed : tape.pre;
-    for (double& value : y.v) value = apply(layer.activation, value);
+    for (double& value : y.v) value = dense_activation(layer.activation, value);
     tapes_[l] = tape;
     return y;
   }
@@ -173,13 +184,16 @@ class DenseModel {
   // After layer_forward() at the same x: adds to run.gradients, returns the gradient at x, without residuals.
   Dense layer_backward(std::size_t l, const Dense& x, Dense delta, DenseRun& run) {
     const LayerSpec& layer = model_.layers[l];
+    if (layer.is_saint()) return dense_saint_backward(layer, p_, a_, tapes_[l].saint, std::move(delta), run.gradients);
     const Dense& activated = layer.has_norm ? tapes_[l].normed : tapes_[l].pre;
-    for (std::size_t i = 0; i < delta.v.size(); ++i) delta.v[i] *= slope(layer.activation, activated.v[i]);
+    for (std::size_t i = 0; i < delta.v.size(); ++i)
+      delta.v[i] *= dense_activation_slope(layer.activation, activated.v[i]);
     if (layer.has_norm) {
       delta = layer_norm_backward(delta, tensor(p_, layer.norm_gain), tapes_[l], gradient(run, layer.norm_gain),
                                   gradient(run, layer.norm_offset));
     }
-    for (std::size_t i = 0; i < delta.rows; ++i) {
+    if (layer.initial) return initial_backward(layer, x, delta, run);
+    for (std::size_t i = 0; i < delta.rows && layer.bias != kNoTensor; ++i) {
       for (std::size_t c = 0; c < delta.cols; ++c) gradient(run, layer.bias)[c] += delta(i, c);
     }
     const Dense through = layer.aggregates() ? multiply(transpose(a_), delta) : delta;  // A^T delta
@@ -192,18 +206,50 @@ class DenseModel {
     return below;
   }
 
+  // X of the first layer, for layers with an initial residual; the gradient at it, of the last layer_backward().
+  void set_first(const Dense& x) { first_ = x; }
+  [[nodiscard]] const Dense& at_first() const { return at_first_; }
+
  private:
+  [[nodiscard]] std::size_t second_weight(const LayerSpec& layer) const {
+    return layer.initial->weight == kNoTensor ? layer.weight : layer.initial->weight;
+  }
+  // (1 - b) x + b x W
+  [[nodiscard]] Dense mapped(double b, const Dense& x, const Dense& w) const {
+    Dense y = multiply(x, w);
+    for (std::size_t i = 0; i < y.v.size(); ++i) y.v[i] = (1 - b) * x.v[i] + b * y.v[i];
+    return y;
+  }
+  // (1 - a) A [(1 - b) x + b x W] + a [(1 - b) X^1 + b X^1 W2]
+  Dense initial_forward(const LayerSpec& layer, const Dense& x) const {
+    const double a = layer.initial->alpha, b = layer.initial->beta;
+    Dense pre = multiply(a_, mapped(b, x, tensor(p_, layer.weight)));
+    const Dense rest = mapped(b, first_, tensor(p_, second_weight(layer)));
+    for (std::size_t i = 0; i < pre.v.size(); ++i) pre.v[i] = (1 - a) * pre.v[i] + a * rest.v[i];
+    return pre;
+  }
+  Dense initial_backward(const LayerSpec& layer, const Dense& x, const Dense& delta, DenseRun& run) {
+    const double a = layer.initial->alpha, b = layer.initial->beta;
+    const Dense through = multiply(transpose(a_), delta);
+    put(run, layer.weight, multiply(transpose(x), through), b * (1 - a));
+    put(run, second_weight(layer), multiply(transpose(first_), delta), b * a);
+    Dense below = mapped(b, through, transpose(tensor(p_, layer.weight)));
+    at_first_ = mapped(b, delta, transpose(tensor(p_, second_weight(layer))));
+    for (double& value : below.v) value *= 1 - a;
+    for (double& value : at_first_.v) value *= a;
+    return below;
+  }
   static void add(Dense& to, const Dense& from) {
     for (std::size_t i = 0; i < to.v.size(); ++i) to.v[i] += from.v[i];
   }
   double* gradient(DenseRun& run, std::size_t index) const { return run.gradients.data() + p_.tensors()[index].offset; }
-  void put(DenseRun& run, std::size_t index, const Dense& g) const {
-    for (std::size_t i = 0; i < g.v.size(); ++i) gradient(run, index)[i] += g.v[i];
+  void put(DenseRun& run, std::size_t index, const Dense& g, double factor = 1) const {
+    for (std::size_t i = 0; i < g.v.size(); ++i) gradient(run, index)[i] += factor * g.v[i];
   }
 
   const Model& model_;
   const Parameters<double>& p_;
-  Dense a_, input_;
+  Dense a_, input_, first_, at_first_;
   std::vector<Tape> tapes_;
 };
 
@@ -243,12 +289,17 @@ DenseRun run_dense(const Model& model, const Parameters<double>& parameters, con
 }
 
 Dense dense_gradient_below(const Model& model, const Parameters<double>& parameters, const TinyGraph& graph,
-                           std::size_t layer, const Dense& x, const Dense* alpha) {
+                           std::size_t layer, const Dense& x, const Dense* alpha, const Dense* first, Dense* at_first) {
   DenseModel dense(model, parameters, graph);
+  if (first != nullptr) dense.set_first(*first);
   DenseRun ignored;
   ignored.gradients.assign(parameters.size(), 0);
   const Dense y = dense.layer_forward(layer, x);
-  if (alpha != nullptr) return dense.layer_backward(layer, x, *alpha, ignored);
+  if (alpha != nullptr) {
+    Dense below = dense.layer_backward(layer, x, *alpha, ignored);
+    if (at_first != nullptr) *at_first = dense.at_first();
+    return below;
+  }
   Dense g(y.rows, y.cols);
   (void)loss_gradient(graph, false, 1, y, g);
   return dense.layer_backward(layer, x, g, ignored);

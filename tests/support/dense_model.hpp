@@ -22,6 +22,8 @@ struct Dense {
 
 [[nodiscard]] Dense multiply(const Dense& a, const Dense& b);
 [[nodiscard]] Dense transpose(const Dense& a);
+[[nodiscard]] double dense_activation(Activation f, double z);
+[[nodiscard]] double dense_activation_slope(Activation f, double z);
 [[nodiscard]] Dense normalised_adjacency(const TinyGraph& graph, Aggregation aggregation);
 
 struct DenseRun {
@@ -36,8 +38,10 @@ struct DenseRun {
                                  bool multilabel, double loss_scale);
 
 // The gradient at input rows x of one layer (index), through that layer alone and without residuals, from alpha at its
-// output; null: from the sum of the multiclass loss at its logits.
+// output; null: from the sum of the multiclass loss at its logits. first: X of the first layer, for one with an initial
+// residual, whose share of the gradient there goes to at_first.
 [[nodiscard]] Dense dense_gradient_below(const Model& model, const Parameters<double>& parameters,
-                                         const TinyGraph& graph, std::size_t layer, const Dense& x, const Dense* alpha);
+                                         const TinyGraph& graph, std::size_t layer, const Dense& x, const Dense* alpha,
+                                         const Dense* first = nullptr, Dense* at_first = nullptr);
 
 }  // namespace strata::test

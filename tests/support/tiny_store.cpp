@@ -57,11 +57,11 @@ std::vector<std::vector<NodeId>> reversed(const std::vector<std::vector<NodeId>>
 }
 
 void write_direction(StoreWriter& writer, const TinyStoreOptions& o, Direction direction,
-                     const std::vector<std::vector<NodeId>>& adjacency) {
+                     const std::vector<std::vector<NodeId>>& adjacency, EdgeSet edges = EdgeSet::all) {
   const NodeId step = o.shard_rows != 0 ? o.shard_rows : std::max<NodeId>(1, o.nodes);
   std::vector<std::uint32_t> degrees;
   for (const auto& row : adjacency) degrees.push_back(static_cast<std::uint32_t>(row.size()));
-  writer.write_degrees(direction, degrees);
+  writer.write_degrees(direction, degrees, edges);
   int number = 0;
   for (NodeId first = 0; first < o.nodes; first += step) {
     std::vector<EdgeId> offsets{0};
@@ -70,8 +70,9 @@ void write_direction(StoreWriter& writer, const TinyStoreOptions& o, Direction d
       sources.insert(sources.end(), adjacency[i].begin(), adjacency[i].end());
       offsets.push_back(sources.size());
     }
-    const std::string name = (direction == Direction::in ? "in-" : "out-") + std::to_string(number++) + ".shard";
-    writer.add_shard(direction, write_shard(writer.path(), name, first, offsets, sources, {}));
+    const std::string name = std::string(edges == EdgeSet::train ? "train-" : "") +
+                             (direction == Direction::in ? "in-" : "out-") + std::to_string(number++) + ".shard";
+    writer.add_shard(direction, write_shard(writer.path(), name, first, offsets, sources, {}), edges);
   }
 }
 
@@ -116,11 +117,28 @@ TinyGraph make_tiny_graph(const TinyStoreOptions& o) {
   return graph;
 }
 
+std::vector<std::vector<NodeId>> training_edges(const TinyGraph& graph) {
+  std::vector<std::vector<NodeId>> in(graph.in.size());
+  std::vector<bool> trains(graph.in.size());
+  for (const NodeId id : graph.train) trains[id] = true;
+  for (const NodeId id : graph.train) {
+    std::copy_if(graph.in[id].begin(), graph.in[id].end(), std::back_inserter(in[id]),
+                 [&](NodeId source) { return trains[source]; });
+  }
+  return in;
+}
+
 void write_tiny_store(const std::filesystem::path& directory, const TinyStoreOptions& o, const TinyGraph& graph) {
   MemoryBudget budget(std::uint64_t{1} << 30);
   StoreWriter writer(directory, false, budget);
   write_direction(writer, o, Direction::in, graph.in);
   if (!o.undirected) write_direction(writer, o, Direction::out, reversed(graph.in));
+  if (o.inductive) {
+    const std::vector<std::vector<NodeId>> in = training_edges(graph);
+    write_direction(writer, o, Direction::in, in, EdgeSet::train);
+    if (!o.undirected) write_direction(writer, o, Direction::out, reversed(in), EdgeSet::train);
+    writer.set_train_graph("split", o.undirected);
+  }
   write_labels(writer, o, graph);
   std::vector<NodeId> identity(o.nodes);
   for (NodeId i = 0; i < o.nodes; ++i) identity[i] = i;

@@ -20,6 +20,7 @@ struct TinyStoreOptions {
   bool multilabel = false;
   std::uint32_t shard_rows = 0;  // rows of a shard, a multiple of kChunkRows; 0: one shard
   double labelled = 1.0;
+  bool inductive = false;  // with the training graph that split train induces
   bool all_train = false;  // every labelled node is for training: the other splits are empty
   std::uint64_t seed = 1;
 };
@@ -34,6 +35,8 @@ struct TinyGraph {
 };
 
 [[nodiscard]] TinyGraph make_tiny_graph(const TinyStoreOptions& options);
+// The edges between nodes of split train.
+[[nodiscard]] std::vector<std::vector<NodeId>> training_edges(const TinyGraph& graph);
 void write_tiny_store(const std::filesystem::path& directory, const TinyStoreOptions& options, const TinyGraph& graph);
 // Both.
 TinyGraph make_tiny_store(const std::filesystem::path& directory, const TinyStoreOptions& options);

@@ -212,7 +212,55 @@ TEST_CASE("the aggregation's normalisation depends on the model") {
   CHECK(parse({"--aggregation-norm", "sym"}).model.aggregation == Aggregation::sym);
   CHECK(parse({"--aggregation-norm", "row"}).model.aggregation == Aggregation::row_with_self);
   CHECK(parse({"--model", "sage", "--aggregation-norm", "row"}).model.aggregation == Aggregation::mean);
+  for (const char* model : {"vrgcn", "saint"}) {
+    CHECK(parse({"--model", model}).model.aggregation == Aggregation::none);
+    CHECK(parse({"--model", model, "--aggregation-norm", "row"}).model.aggregation == Aggregation::row_with_self);
+    CHECK(parse({"--model", model, "--aggregation-norm", "sym"}).model.aggregation == Aggregation::sym);
+  }
   CHECK(has(refusal({"--model", "mlp", "--aggregation-norm", "row"}), "does not aggregate"));
+  CHECK(parse({"--model", "gcnii", "--aggregation-norm", "row"}).model.aggregation == Aggregation::row_with_self);
+}
+
+TEST_CASE("the options of gcnii belong to it alone") {
+  const ModelOptions standard = parse({"--model", "gcnii"}).model;
+  CHECK(standard.kind == ModelKind::gcnii);
+  CHECK(standard.gcnii_alpha == 0.1);
+  CHECK(standard.gcnii_theta == 0.5);
+  CHECK(standard.gcnii_shared);
+  const ModelOptions given =
+      parse({"--model", "gcnii", "--gcnii-alpha", "0.25", "--gcnii-theta", "1.5", "--gcnii-shared", "off"}).model;
+  CHECK(given.gcnii_alpha == 0.25);
+  CHECK(given.gcnii_theta == 1.5);
+  CHECK_FALSE(given.gcnii_shared);
+  CHECK(has(refusal({"--gcnii-alpha", "0.1"}), "belongs to --model gcnii"));
+  CHECK(has(refusal({"--model", "sage", "--gcnii-theta", "1"}), "belongs to --model gcnii"));
+  CHECK(has(refusal({"--gcnii-shared", "on"}), "belongs to --model gcnii"));
+  CHECK(has(refusal({"--model", "gcnii", "--gcnii-alpha", "1.1"}), "from 0 to 1"));
+  CHECK(has(refusal({"--model", "gcnii", "--gcnii-alpha", "-1"}), "expected a number from 0"));
+  CHECK(has(refusal({"--model", "gcnii", "--gcnii-theta", "x"}), "expected a number"));
+  CHECK(has(refusal({"--model", "gcnii", "--gcnii-shared", "maybe"}), "use on, off"));
+  CHECK(
+      has(refusal({"--model", "gcnii", "--method", "iglu", "--input-dropout-layers", "all"}), "outputs of its layers"));
+}
+
+TEST_CASE("vrgcn and saint, their norms and what belongs to saint alone") {
+  CHECK(parse({"--model", "vrgcn"}).model.kind == ModelKind::vrgcn);
+  const ModelOptions saint = parse({"--method", "iglu", "--model", "saint"}).model;
+  CHECK(saint.kind == ModelKind::saint);
+  CHECK(saint.norm == NormKind::automatic);
+  CHECK(saint.saint_combine == SaintCombine::concat);
+  CHECK(saint.saint_l2);
+  const ModelOptions sum = parse({"--model", "saint", "--saint-combine", "sum", "--saint-l2", "off"}).model;
+  CHECK(sum.saint_combine == SaintCombine::sum);
+  CHECK_FALSE(sum.saint_l2);
+  CHECK(parse({"--layer-norm", "batch"}).model.norm == NormKind::batch);
+  CHECK(parse({"--layer-norm", "none"}).model.norm == NormKind::none);
+  CHECK(refusal({"--model", "saint", "--classifier", "linear"}).empty());
+  CHECK(has(refusal({"--model", "saint", "--classifier", "none"}), "belongs to its last layer"));
+  CHECK(has(refusal({"--saint-combine", "sum"}), "belongs to model saint"));
+  CHECK(has(refusal({"--model", "vrgcn", "--saint-l2", "off"}), "belongs to model saint"));
+  CHECK(has(refusal({"--model", "saint", "--saint-combine", "mean"}), "use concat, sum"));
+  CHECK(has(refusal({"--layer-norm", "x"}), "use auto, none, layer, batch"));
 }
 
 TEST_CASE("codec bitmap: rows of fp16 that go to disk packed, each kind by its own option") {
@@ -232,15 +280,14 @@ TEST_CASE("methods, models and forms of the contract that this version lacks are
   for (const char* method : {"gas", "vrgcn", "mvs", "visagnn", "digest", "graphsage", "clustergcn", "graphsaint"}) {
     CHECK(has(refusal({"--method", method}), "supports full, iglu, sgc"));
   }
-  for (const char* model : {"saint", "vrgcn", "gat", "gcnii", "appnp", "pna"}) {
-    CHECK(has(refusal({"--model", model}), "supports gcn, sage, mlp"));
+  for (const char* model : {"gat", "appnp", "pna"}) {
+    CHECK(has(refusal({"--model", model}), "supports gcn, sage, mlp, vrgcn, saint, gcnii"));
   }
   CHECK(has(refusal({"--method", "frobnicate"}), "use full, iglu, sgc"));
   CHECK(has(refusal({"--model", "frobnicate"}), "use gcn, sage, mlp"));
   CHECK(has(refusal({"--device", "cuda"}), "CPU"));
   CHECK(has(refusal({"--device", "cuda:1"}), "CPU"));
   CHECK(has(refusal({"--device", "tpu"}), "auto or cpu"));
-  CHECK(has(refusal({"--layer-norm", "batch"}), "supports none, layer"));
   CHECK(has(refusal({"--predictor", "sat"}), "sat"));
   CHECK(has(refusal({"--codec", "fp64"}), "fp32, fp16, bf16, int8, bitmap"));
   CHECK(has(refusal({"--batch-size", "100"}), "whole graph"));
@@ -446,6 +493,8 @@ TEST_CASE("--help teaches every option of the contract") {
                            "layer-norm",
                            "aggregation-norm",
                            "residual",
+                           "saint-combine",
+                           "saint-l2",
                            "classifier",
                            "epochs",
                            "batch-size",

@@ -247,6 +247,16 @@ TEST_CASE("weights go out and come back in: inference alone predicts the same") 
   CHECK(summary(runs.run("inferred"))["best"]["test"] == summary(runs.run("trained"))["best"]["test"]);
   CHECK(content(runs.run("inferred") / "metrics.jsonl").empty());
 
+  const Words gcnii = {"--model", "gcnii", "--layers", "3", "--gcnii-shared", "off", "--method", "iglu"};
+  REQUIRE(runs.go("gcnii", gcnii).status == 0);
+  Words only_predict = gcnii;
+  for (const std::string& word : {std::string("--epochs"), std::string("0"), std::string("--init"),
+                                  (runs.run("gcnii") / "model.safetensors").string()}) {
+    only_predict.push_back(word);
+  }
+  REQUIRE(runs.go("gcnii again", only_predict).status == 0);
+  CHECK(content(runs.run("gcnii again") / "predictions.npy") == content(runs.run("gcnii") / "predictions.npy"));
+
   const Outcome other_model = runs.go("other", {"--model", "gcn", "--init", model});
   CHECK(other_model.status == 3);
   CHECK(other_model.error.find("tensor") != std::string::npos);
@@ -254,6 +264,28 @@ TEST_CASE("weights go out and come back in: inference alone predicts the same") 
   CHECK(other_width.status == 3);
   CHECK(other_width.error.find("shape") != std::string::npos);
   CHECK(runs.go("other", {"--init", "absent.safetensors"}).status == 3);
+}
+
+TEST_CASE("running statistics and saint's tensors go out and come back in, also through a checkpoint") {
+  StoreRuns runs;
+  const std::vector<Words> models = {{"--method", "iglu", "--model", "saint", "--layer-norm", "batch"},
+                                     {"--model", "vrgcn", "--layer-norm", "batch", "--activation", "elu"},
+                                     {"--model", "saint", "--saint-combine", "sum"}};
+  const auto with = [](Words words, const Words& more) {
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  };
+  for (const Words& model : models) {
+    REQUIRE(runs.go("whole", with(model, {"--force"})).status == 0);
+    const std::string file = (runs.run("whole") / "model.safetensors").string();
+    const Outcome inferred = runs.go("inferred", with(model, {"--force", "--epochs", "0", "--init", file}));
+    REQUIRE_MESSAGE(inferred.status == 0, inferred.error);
+    CHECK(content(runs.run("inferred") / "predictions.npy") == content(runs.run("whole") / "predictions.npy"));
+    CHECK(content(runs.run("inferred") / "model.safetensors") == content(file));
+    REQUIRE(runs.go("parts", with(model, {"--force", "--epochs", "2"})).status == 0);
+    REQUIRE(runs.go("parts", with(model, {"--resume"})).status == 0);
+    check_same_results(runs.run("parts"), runs.run("whole"));
+  }
 }
 
 TEST_CASE("a store with nothing to validate or test by trains, and predicts what is asked for") {

@@ -337,7 +337,11 @@ TEST_CASE("every option that should change the weights does") {
                                        {"--input-dropout", "0.2"},
                                        {"--codec", "bf16"},
                                        {"--alpha-codec", "fp16"},
-                                       {"--aggregation-norm", "row"}};
+                                       {"--aggregation-norm", "row"},
+                                       {"--model", "gcnii"},
+                                       {"--model", "gcnii", "--gcnii-alpha", "0.2"},
+                                       {"--model", "gcnii", "--gcnii-theta", "1"},
+                                       {"--model", "gcnii", "--gcnii-shared", "off"}};
   for (const Words& variant : variants) {
     std::string name = "v";
     for (const std::string& word : variant) name += word;
