@@ -16,6 +16,7 @@ namespace {
 constexpr std::string_view kMagic = "STRACKPT";
 constexpr std::uint32_t kVersion = 1;
 constexpr std::size_t kJsonBytesAt = 16, kValuesAt = 24, kArraysAt = 32, kContentChecksumAt = 40;
+constexpr std::uint64_t kMostArrays = 4;
 
 using Json = nlohmann::json;
 
@@ -142,6 +143,12 @@ Checkpoint::Checkpoint(const std::filesystem::path& path) : path_(path) {
   const auto json_bytes = header.get<std::uint64_t>(kJsonBytesAt);
   const auto arrays = header.get<std::uint64_t>(kArraysAt);
   values_ = header.get<std::uint64_t>(kValuesAt);
+  // Bounds under which no size below overflows.
+  if (json_bytes > file.size() || arrays > kMostArrays || values_ > file.size()) {
+    throw DamagedError(
+        path.string(), "header: sizes", "parts of " + std::to_string(file.size()) + " bytes",
+        std::to_string(json_bytes) + " bytes and " + std::to_string(arrays) + " arrays of " + std::to_string(values_));
+  }
   values_at_ = kHeaderBytes + round_up(json_bytes, kBlockAlignment);
   require_file_size(path, values_at_ + arrays * values_ * sizeof(float), file.size());
   ChecksumStream sum;

@@ -60,7 +60,7 @@ struct Submission {
 
 constexpr Submission kSubmissions[] = {{"", true, true}, {"_test-dev", true, false}, {"_test-challenge", false, true}};
 
-// The predicted test rows, in ascending order of ids, which is that of the set's own split.
+// The predicted test rows, in ascending order of ids; the leaderboard takes the set's own split to be in that order.
 void write_submission(const Submission& submission, const RunDirectory& run, std::span<const NodeId> ids,
                       std::span<const NodeId> test, std::size_t classes, MemoryBudget& budget) {
   std::size_t taken = 0;

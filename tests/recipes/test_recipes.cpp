@@ -77,8 +77,10 @@ void check_recipe(const std::string& name) {
   CHECK(summary["totals"]["epochs"] == 2);
   CHECK(summary["metric"] == value_of(text_of(kBench / "recipes" / (name + ".conf")), "metric"));
   const double score = summary["best"]["test"].get<double>();
-  CHECK(score > 0);
+  CHECK(score >= 0);  // after two epochs a score of rare labels may still be 0
   CHECK(score <= 1);
+  std::istringstream metrics(text_of(work / folder / "metrics.jsonl"));
+  for (std::string line; std::getline(metrics, line);) CHECK(nlohmann::json::parse(line)["loss"].is_number());
 }
 
 TEST_CASE("every row of IGLU's table of hyperparameters has a recipe, with source, figure and conversion") {

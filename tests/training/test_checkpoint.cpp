@@ -3,12 +3,14 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <cstring>
 #include <fstream>
 #include <limits>
 
 #include "engine/run/checkpoint.hpp"
 #include "engine/run/metrics_log.hpp"
 #include "kernels/base/error.hpp"
+#include "storage/checksum.hpp"
 #include "tests/support/temp_dir.hpp"
 #include "tests/training/program_runner.hpp"
 
@@ -138,6 +140,21 @@ TEST_CASE("a checkpoint cut short or grown is found") {
     CHECK_THROWS_AS(static_cast<void>(Checkpoint::open(fixture.directory.path())), DamagedError);
   }
   put(fixture.file(), good + "x");
+  CHECK_THROWS_AS(static_cast<void>(Checkpoint::open(fixture.directory.path())), DamagedError);
+}
+
+TEST_CASE("sizes in a header whose sum wraps around to the file's are found, however well sealed") {
+  Fixture fixture;
+  fixture.save();
+  std::string bytes = content(fixture.file());
+  const auto put_at = [&](std::size_t at, std::uint64_t value) {
+    std::memcpy(bytes.data() + at, &value, sizeof value);
+  };
+  put_at(16, UINT64_MAX - 4095);  // bytes of JSON, after which the arrays begin at 2^64
+  put_at(24, bytes.size() / 4);   // values
+  put_at(32, 1);                  // arrays
+  put_at(4088, checksum(std::as_bytes(std::span(bytes).first(4088))));
+  put(fixture.file(), bytes);
   CHECK_THROWS_AS(static_cast<void>(Checkpoint::open(fixture.directory.path())), DamagedError);
 }
 
