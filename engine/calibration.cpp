@@ -179,7 +179,7 @@ double Calibration<T>::product(std::size_t cols, Codec codec) {
   });
   const EncodedRows x{codec, table.data(), table_rows, cols, stride};
   const EdgeScale<T> scale = session_.graph_for(GraphUse::evaluation).scale(false);
-  const bool scales = scale.source != nullptr && cpu::spmm_wants_scaled(codec, cols);
+  const bool scales = scale.source != nullptr && session_.spmm_memory.wants_scaled(codec, cols, table_rows);
   ScratchMemory::Use scratch(session_.scratch);
   std::vector<std::span<T>> tiles;
   std::vector<EdgeSpace> spaces;

@@ -17,7 +17,8 @@ namespace strata {
 template <class T>
 class ColumnSpmm<T>::Multiplication {
  public:
-  Multiplication(const SpmmJob<T>& job, const SpmmOutput& output, const Gather& gather, bool replaces)
+  // scaled: a shard's columns are looked up together with their scales.
+  Multiplication(const SpmmJob<T>& job, const SpmmOutput& output, const Gather& gather, bool replaces, bool scaled)
       : session_(job.session),
         graph_(*job.graph),
         transposed_(job.transposed),
@@ -25,8 +26,7 @@ class ColumnSpmm<T>::Multiplication {
         output_(output),
         gather_(gather),
         replaces_(replaces),
-        scaled_(graph_.scale(transposed_).source != nullptr &&
-                cpu::spmm_wants_scaled(job.source.codec, gather.group().count)),
+        scaled_(scaled),
         finish_(output_, *rows_.destinations, gather.group(), replaces) {
     rows_.options.part = output.part;
     const NodeSet& wanted = rows_.destinations->part(output.part);
@@ -56,9 +56,6 @@ class ColumnSpmm<T>::Multiplication {
     for (const std::size_t s : shards_) work.add(graph_.infos(transposed_)[s]);
     return work;
   }
-
-  // Whether a shard's columns are looked up together with their scales.
-  [[nodiscard]] bool scaled() const { return scaled_; }
 
   void run() {
     const std::size_t rows = output_.out->shape().rows;
@@ -213,10 +210,12 @@ void ColumnSpmm<T>::multiply(const ColumnGroup& group, const SpmmOutput& output)
   scope.use(*output.out, group.first_panel(), group.panels(), update ? Kind::update : Kind::overwrite);
   scope.gathers(memory_bytes_);
   scope.takes(session_.plan.spmm_overhead);
-  Multiplication product(job_, output, gather_, !update);
+  const bool scaled = job_.graph->scale(job_.transposed).source != nullptr &&
+                      session_.spmm_memory.wants_scaled(job_.source.codec, group.count, job_.source.rows);
+  Multiplication product(job_, output, gather_, !update, scaled);
   scope.works("edges " + std::to_string(group.count) + " " + codec_name(job_.source.codec), product.edges());
   scope.works("rows out " + std::to_string(group.count), static_cast<double>(output.out->shape().rows));
-  product.shard_work().note(scope, job_.graph->resident(), !job_.rows.sources->is_identity(), product.scaled());
+  product.shard_work().note(scope, job_.graph->resident(), !job_.rows.sources->is_identity(), scaled);
   if (scope.begin()) product.run();
 }
 

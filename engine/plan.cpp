@@ -147,8 +147,9 @@ MemoryPlan plan_memory(const TrainOptions& options, const StoreInfo& store, cons
     plan.workspace = std::max(plan.workspace, slots * bytes);
   }
   // Backward, or forward too, of all but plain sums.
-  const bool scales = std::any_of(model.layers.begin(), model.layers.end(), [](const LayerSpec& layer) {
-    return layer.aggregates() && layer.aggregation != Aggregation::sum;
+  const bool scales = std::any_of(model.layers.begin(), model.layers.end(), [&](const LayerSpec& layer) {
+    return layer.aggregates() && layer.aggregation != Aggregation::sum &&
+           store.nodes * cpu::kWidestScaledRow > SpmmMemory{}.cached_bytes;
   });
   std::uint64_t widest = 0;
   std::uint64_t shard = 0, largest_chunk = 0;

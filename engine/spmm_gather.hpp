@@ -8,6 +8,7 @@
 #include "engine/options.hpp"
 #include "kernels/base/budget.hpp"
 #include "kernels/row_codec.hpp"
+#include "kernels/spmm.hpp"
 #include "storage/buffer_manager.hpp"
 
 namespace strata {
@@ -37,7 +38,14 @@ struct SpmmMemory {
   bool keep = false;                     // by plan: the buffer stays for the next call
   ProductWay way = ProductWay::columns;  // of the products from now on
   Buffer buffer;
+  // Gathered rows that take less are found in a cache.
+  std::uint64_t cached_bytes = std::uint64_t{64} << 20;
 
+  // Whether shards' columns are looked up together with their scales (ShardRowsOptions::source_scale): it pays where
+  // the rows are narrow, so that the rest of an edge counts, and many.
+  [[nodiscard]] bool wants_scaled(Codec codec, std::size_t cols, std::uint64_t rows) const {
+    return cpu::spmm_wants_scaled(codec, cols) && rows * encoded_row_bytes(codec, cols) > cached_bytes;
+  }
   void hold(MemoryBudget& budget, std::uint64_t bytes) {
     if (buffer.size() >= bytes) return;
     buffer.release();

@@ -65,6 +65,7 @@ template <class T>
 void spmm(const SparseRows& a, const EdgeScale<T>& scale, const EncodedRows& x, MatrixView<T> out);
 }
 namespace cpu {
+inline constexpr std::size_t kWidestScaledRow = 128;  // bytes: two cache lines
 // Whether rows of x so narrow are summed faster with SparseRows::scaled at hand. Nothing else reads it.
 [[nodiscard]] bool spmm_wants_scaled(Codec codec, std::size_t cols);
 template <class T>

@@ -213,7 +213,7 @@ void spmm_float(const SparseRows& a, const EdgeScale<float>& scale, const Encode
 }  // namespace
 
 bool spmm_wants_scaled(Codec codec, std::size_t cols) {
-  return codec != Codec::fp64 && cols <= kScaledVectors * kLanes && encoded_row_bytes(codec, cols) <= 2 * kCacheLine;
+  return codec != Codec::fp64 && cols <= kScaledVectors * kLanes && encoded_row_bytes(codec, cols) <= kWidestScaledRow;
 }
 
 template <class T>
