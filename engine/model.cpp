@@ -159,7 +159,7 @@ class ModelBuilder {
         layer.root_weight = tensor(prefix + "lin_r.weight", shape, layer.group, Init::glorot);
         for (const std::size_t i : {layer.weight, layer.root_weight}) model_.tensors[i].fan_in = 2 * layer.in;
         break;
-      case ModelKind::saint: break;  // add_saint
+      case ModelKind::saint:         // add_saint
       case ModelKind::gcnii: break;  // add_gcnii_layer
     }
   }

@@ -87,7 +87,8 @@ po::options_description model_options() {
   add("residual", text("none", "NAME"),
       "add: X^k += X^(k-1), add2: X^k += X^(k-2), in hidden layers where the widths agree, after the activation and "
       "before dropout");
-  add("dropout", text("0", "P"), "on the output of every hidden layer (gcnii: behind aggregations); of saint also before the classifier");
+  add("dropout", text("0", "P"),
+      "on the output of every hidden layer (gcnii: behind aggregations); of saint also before the classifier");
   add("input-dropout", text("0", "P"), "on the input of the first linear map");
   add("input-dropout-layers", text("first", "first|all"), "all: on the input of every layer's (method iglu)");
   return group;

@@ -60,8 +60,8 @@ class SpareArray : public Array<T> {
   SpareArray& operator=(SpareArray&& other) noexcept {
     if (this == &other) return *this;
     give_back();
-    Array<T>::operator=(std::move(other));
     spares_ = other.spares_;
+    Array<T>::operator=(std::move(other));
     return *this;
   }
   ~SpareArray() { give_back(); }

@@ -32,7 +32,8 @@ std::vector<Setting> settings(IgluOrder order) {
           {ModelKind::sage, ClassifierKind::none, NormKind::layer, ResidualKind::add2, order},
           {ModelKind::mlp, ClassifierKind::linear, NormKind::none, ResidualKind::add2, order},
           {ModelKind::gcnii, ClassifierKind::automatic, NormKind::none, ResidualKind::none, order},
-          {ModelKind::gcnii, ClassifierKind::linear, NormKind::layer, ResidualKind::none, order, SaintCombine::concat, false},
+          {ModelKind::gcnii, ClassifierKind::linear, NormKind::layer, ResidualKind::none, order, SaintCombine::concat,
+           false},
           {ModelKind::vrgcn, ClassifierKind::none, NormKind::layer, ResidualKind::none, order},
           {ModelKind::saint, ClassifierKind::automatic, NormKind::layer, ResidualKind::none, order},
           {ModelKind::saint, ClassifierKind::automatic, NormKind::layer, ResidualKind::add2, order, SaintCombine::sum}};
